@@ -50,7 +50,7 @@ class LakeLockedError(LakehouseError):
 
 
 class SourceMismatchError(UsageError):
-    """The lake was filled from another API than the one asked for; a separate lake is needed (exit code 2)."""
+    """The lake was filled from another API; a separate lake is needed (code 2)."""
 
 
 class PostgresError(LakehouseError):

@@ -1,0 +1,76 @@
+"""Tables as delta-rs sees them: versions, histories, single columns. No JVM.
+
+A path is a local directory or ``s3a://...``; credentials for the latter come from the usual AWS variables.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from lakehouse.commits import Pin
+from lakehouse.errors import LakehouseError
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One table at one version."""
+
+    path: str
+    table: DeltaTable
+
+    @property
+    def pin(self) -> Pin:
+        """The table's id and this version."""
+        return Pin(str(self.table.metadata().id), self.table.version())
+
+    @property
+    def version(self) -> int:
+        """The version number."""
+        return self.table.version()
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Column names in table order."""
+        return tuple(field.name for field in self.table.schema().fields)
+
+    def history(self, since: int = -1) -> list[dict[str, Any]]:
+        """Commits newest first, from this version down to the one after ``since``, as far as the log reaches."""
+        wanted = max(1, self.version - since)
+        return [entry for entry in self.table.history(wanted) if int(entry["version"]) <= self.version]
+
+    def newest_commits(self, count: int = 25) -> list[dict[str, Any]]:
+        """The newest ``count`` commits, newest first."""
+        return self.table.history(count)
+
+    def rows(self, columns: Sequence[str]) -> pa.Table:
+        """The named columns of every row."""
+        return self.table.to_pyarrow_dataset().to_table(columns=list(columns))
+
+    def totals(self) -> Mapping[str, int]:
+        """Files, rows and bytes, from the log's statistics alone."""
+        actions = pa.table(self.table.get_add_actions(flatten=True))
+        names = set(actions.column_names)
+
+        def total(column: str) -> int:
+            return sum(actions.column(column).to_pylist()) if column in names else 0
+
+        return {"files": actions.num_rows, "rows": total("num_records"), "bytes": total("size_bytes")}
+
+
+def open_table(path: str, version: int | None = None) -> Snapshot | None:
+    """The table at ``path``, at ``version`` or its newest; None when there is no table.
+
+    Raises:
+        LakehouseError: the log is there but cannot be read, or holds no such version.
+    """
+    try:
+        return Snapshot(path, DeltaTable(path.replace("s3a://", "s3://", 1), version=version))
+    except TableNotFoundError:
+        return None
+    except (DeltaError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise LakehouseError(f"The Delta table at {path} cannot be read: {reason}") from error

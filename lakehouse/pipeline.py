@@ -1,0 +1,356 @@
+"""A run: which stages, in which order, under which clock and name, and the row in ``ops.runs`` that it leaves.
+
+Joins the edges (API, files, PostgreSQL, Delta) to the pure layers. The clock lives here and nowhere else.
+"""
+
+import asyncio
+import hashlib
+import random
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from lakehouse import __version__, delta_log, export, ingest, resources, session, stages
+from lakehouse.api import Client, Failure, Observer, Source, unreachable
+from lakehouse.bronze import Policy, Reason, to_fetch
+from lakehouse.errors import LakehouseError, LakeLockedError, UsageError
+from lakehouse.ingest import BadFile, Held, Landing, ReceivedAt
+from lakehouse.settings import PUBLIC_API, Settings
+from lakehouse.stages import StageReport, Work
+from lakehouse.store import Store
+from lakehouse.tables import BRONZE, RUNS, TABLES
+from lakehouse.windows import FIRST_SLOT, Span, Window, floor, plan
+
+STAGES = ("bronze", "silver", "gold", "export")
+FIRST_LOAD = timedelta(days=7)
+"""What an empty lake fetches when no range is given."""
+JITTER_SECONDS = 0.5
+"""Retries of several tasks must not come back in step."""
+MIB = 2**20
+
+
+def machine_clock() -> datetime:
+    """Now, UTC: the one place that asks."""
+    return datetime.now(UTC)
+
+
+@dataclass
+class Report:
+    """What a run did, for people (``cli``) and programs (``--json``)."""
+
+    run_id: str
+    command: str
+    status: str = "ok"
+    error: str | None = None
+    lake_version: int | None = None
+    lake_clock: datetime | None = None
+    stages: list[StageReport] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    bad_files: list[BadFile] = field(default_factory=list)
+    versions: dict[str, int] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document of ``--json``."""
+        return {
+            "run_id": self.run_id,
+            "command": self.command,
+            "status": self.status,
+            "error": self.error,
+            "lake_version": self.lake_version,
+            "lake_clock": self.lake_clock.isoformat() if self.lake_clock else None,
+            "stages": [
+                {
+                    "stage": stage.stage,
+                    "version": stage.version,
+                    "counts": dict(stage.counts),
+                    "reads": dict(stage.reads),
+                    "seconds": round(stage.seconds, 3),
+                }
+                for stage in self.stages
+            ],
+            "failed_windows": [
+                {
+                    "window_start": failure.window.start.isoformat(),
+                    "window_end": failure.window.end.isoformat(),
+                    "error": failure.error,
+                }
+                for failure in self.failures
+            ],
+            "bad_files": [{"file": bad.name, "reason": bad.reason} for bad in self.bad_files],
+            "versions": self.versions,
+        }
+
+
+class Listener(Observer):
+    """Told what a run does; the base hears and says nothing."""
+
+    def stage_began(self, stage: str) -> None:
+        """A stage begins."""
+
+    def windows_planned(self, windows: Sequence[Window], reasons: dict[Reason, list[Span]]) -> None:
+        """The requests of the fetch are known."""
+
+    def stage_ended(self, report: StageReport) -> None:
+        """A stage ended well."""
+
+
+@dataclass
+class Run:
+    """One run in the making. ``clock`` and ``sleep`` are given so that tests own time."""
+
+    settings: Settings
+    command: str
+    listener: Listener = field(default_factory=Listener)
+    clock: Callable[[], datetime] = machine_clock
+    client_options: dict[str, Any] = field(default_factory=dict)
+    spark_options: dict[str, str] = field(default_factory=dict)
+    report: Report = field(init=False)
+    work: Work = field(init=False)
+    started_at: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started_at = self.clock()
+        run_id = f"{self.started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+        self.report = Report(run_id, self.command)
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """The lake locked and its tables there; afterwards, whatever happened, one row in ``ops.runs``."""
+        with locked(self.settings):
+            spark = session.open_session(self.spark_options)
+            store = Store(spark, self.settings.root)
+            self.work = Work(store, self.report.run_id, code_version(), settings_hash(self.settings))
+            store.ensure(*TABLES)
+            try:
+                yield
+            except (LakehouseError, KeyboardInterrupt) as error:
+                self.report.status = "failed"
+                self.report.error = str(error) or "interrupted"
+                self._record()
+                raise
+            self._record()
+
+    def stage(self, work: Callable[[], StageReport]) -> StageReport:
+        """Do one stage, timed and reported."""
+        began = time.perf_counter()
+        done = work()
+        done = replace(done, seconds=time.perf_counter() - began)
+        self.report.stages.append(done)
+        self.listener.stage_ended(done)
+        return done
+
+    def fetch(self, start: datetime | None, end: datetime | None, *, force: bool = False) -> StageReport:
+        """Bronze from the API: what of ``[start, end)`` is missing or may have changed."""
+        self.listener.stage_began("bronze")
+        return self.stage(lambda: asyncio.run(self._fetch(start, end, force=force)))
+
+    def take_in(self, paths: Sequence[Path], source: str | None, received_at: ReceivedAt) -> StageReport:
+        """Bronze from files."""
+        self.listener.stage_began("import")
+        return self.stage(lambda: self._take_in(paths, source, received_at))
+
+    def derive(self, wanted: Sequence[str], *, full: bool = False) -> None:
+        """Silver, Gold with its regions, and the export, as far as wanted, in this order."""
+        if "silver" in wanted:
+            self.listener.stage_began("silver")
+            self.stage(lambda: stages.refine(self.work, full=full))
+        if "gold" in wanted:
+            self.listener.stage_began("gold")
+            self.stage(lambda: stages.aggregate(self.work, full=full))
+            self.stage(lambda: stages.describe_regions(self.work, full=full))
+        if "export" in wanted:
+            self.listener.stage_began("export")
+            self.stage(lambda: export.publish(self.work, self.settings))
+
+    async def _fetch(self, start: datetime | None, end: datetime | None, *, force: bool) -> StageReport:
+        bronze = self.work.snapshot(BRONZE)
+        known = ingest.held(bronze)
+        options = {"jitter": lambda: random.uniform(0, JITTER_SECONDS), **self.client_options}  # noqa: S311
+        async with Client(self.settings.api, self.clock, self.listener, **options) as client:
+            source = await client.identify()
+            self.report.lake_clock = source.now
+            ingest.check_source(known, source.identity, self.settings.root)
+            wanted = wanted_span(known, start, end, source.now, self.settings)
+            reasons = reasons_to_fetch(wanted, known, source, self.settings, force=force)
+            windows = plan([span for spans in reasons.values() for span in spans], self.settings.api.window_half_hours)
+            self.listener.windows_planned(windows, reasons)
+            landing = self._landing("bronze", source.identity, known)
+            self.report.failures = await ingest.land_from_api(client, windows, landing)
+        done = StageReport("bronze", landing.version, landing.counts(), {BRONZE.name: bronze.version})
+        if self.report.failures:
+            self.report.stages.append(done)
+            raise unreachable(self.report.failures)
+        return done
+
+    def _take_in(self, paths: Sequence[Path], source: str | None, received_at: ReceivedAt) -> StageReport:
+        bronze = self.work.snapshot(BRONZE)
+        known = ingest.held(bronze)
+        source = source or known.source or PUBLIC_API
+        ingest.check_source(known, source, self.settings.root)
+        landing = self._landing("import", source, known)
+        self.report.bad_files = ingest.land_from_files(paths, landing, received_at)
+        done = StageReport("import", landing.version, landing.counts(), {BRONZE.name: bronze.version})
+        if self.report.bad_files:
+            self.report.stages.append(done)
+            first = self.report.bad_files[0]
+            others = f" and {len(self.report.bad_files) - 1} more" if len(self.report.bad_files) > 1 else ""
+            raise LakehouseError(
+                f"{first.name}{others} left out because it is not a response of the API: {first.reason}; "
+                f"{landing.inserted} response(s) went in."
+            )
+        return done
+
+    def _landing(self, stage: str, source: str, known: Held) -> Landing:
+        batch = int(self.settings.fetch.landing_mib * MIB)
+        return Landing(self.work.store, source, known, self.work.commit(stage), batch)
+
+    def _record(self) -> None:
+        """The row of this run: its number is the lake version."""
+        store, report = self.work.store, self.report
+        runs = self.work.snapshot(RUNS)
+        numbers = runs.rows(["lake_version"]).column("lake_version").to_pylist()
+        report.lake_version = max(numbers, default=0) + 1
+        report.versions = {table.name: self.work.snapshot(table).version for table in TABLES if table is not RUNS}
+        row = {
+            "lake_version": report.lake_version,
+            "run_id": report.run_id,
+            "command": report.command,
+            "status": report.status,
+            "error": report.error,
+            "code_version": self.work.code_version,
+            "settings_hash": self.work.settings_hash,
+            "lake_clock": report.lake_clock,
+            "started_at": self.started_at,
+            "finished_at": self.clock(),
+            "stages": [
+                {
+                    "stage": done.stage,
+                    "status": "ok",
+                    "seconds": done.seconds,
+                    "version": done.version,
+                    "reads": dict(done.reads),
+                    "counts": dict(done.counts),
+                }
+                for done in report.stages
+            ],
+            "versions": report.versions,
+            "failed_windows": [
+                {"window_start": lost.window.start, "window_end": lost.window.end, "error": lost.error}
+                for lost in report.failures
+            ],
+            "quality": [
+                {"stage": done.stage, "rule": rule, "level": level, "failed": failed}
+                for done in report.stages
+                for rule, level, failed in done.quality
+            ],
+        }
+        frame = store.spark.createDataFrame([row], RUNS.ddl).coalesce(1)
+        store.append(frame, RUNS, self.work.commit(self.command))
+
+
+@contextmanager
+def locked(settings: Settings) -> Iterator[None]:
+    """The lake for one writer at a time.
+
+    A lock of the operating system on the root, which goes with the process however it ends. An object store has
+    none: there, keep to one writer or configure Delta's own log store for it.
+
+    Raises:
+        LakeLockedError: another process writes.
+        LakehouseError: the root cannot be made or written.
+    """
+    if not settings.is_local:
+        yield
+        return
+    root = Path(settings.root)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(root / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise LakeLockedError(f"Another run is writing to the lake at {root}; try again when it is done.") from None
+    except OSError as error:
+        raise LakehouseError(f"The lake's root {root} cannot be written: {error.strerror}.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def wanted_span(known: Held, start: datetime | None, end: datetime | None, now: datetime, settings: Settings) -> Span:
+    """The half-hours a run is about.
+
+    Without a start: from the oldest half-hour of the lake's range that is missing or may have changed; an empty
+    lake: seven days ago. Without an end: to now.
+
+    Raises:
+        UsageError: the range is empty.
+    """
+    last = floor(now) if end is None else end
+    if start is None and known.receipts:
+        oldest = min(receipt.span.start for receipt in known.receipts)
+        due = to_fetch(Span(oldest, max(oldest, last)), known.receipts, now=now, policy=policy(settings))
+        begins = [span.start for spans in due.values() for span in spans]
+        start = min(begins, default=last)
+        return Span(start, max(start, last))
+    first = start if start is not None else floor(now).replace(hour=0, minute=0) - FIRST_LOAD
+    if first >= last:
+        raise UsageError(f"--from {first:%Y-%m-%dT%H:%MZ} is not before --to {last:%Y-%m-%dT%H:%MZ}.")
+    first = max(first, FIRST_SLOT)
+    return Span(first, max(first, last))
+
+
+def reasons_to_fetch(
+    wanted: Span, known: Held, source: Source, settings: Settings, *, force: bool
+) -> dict[Reason, list[Span]]:
+    """What of the wanted half-hours to ask for, and why; with ``force`` all that have ended."""
+    if force:
+        ended = wanted.clip(wanted.start, max(wanted.start, floor(source.now)))
+        return {Reason.FORCED: [ended]} if len(ended) else {}
+    return to_fetch(wanted, known.receipts, now=source.now, policy=policy(settings))
+
+
+def policy(settings: Settings) -> Policy:
+    """When a half-hour is asked for again."""
+    return Policy(
+        timedelta(hours=settings.fetch.refetch_horizon_hours), timedelta(hours=settings.fetch.empty_retry_hours)
+    )
+
+
+def code_version() -> str:
+    """The package's version and, in a checkout, the commit, with ``-dirty`` when files differ from it."""
+    place = resources.path("spark-defaults.conf").parent
+    if not (place / ".git").exists():
+        return __version__
+    try:
+        said = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607 (the user's git)
+            cwd=place,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return __version__
+    return f"{__version__}+{said.stdout.strip()}" if said.returncode == 0 else __version__
+
+
+def settings_hash(settings: Settings) -> str:
+    """SHA-256 of the settings without secrets, 16 digits: the same settings, the same hash."""
+    plain = settings.model_dump_json(exclude={"postgres": True})
+    return hashlib.sha256(plain.encode()).hexdigest()[:16]
+
+
+def existing(settings: Settings) -> dict[str, delta_log.Snapshot]:
+    """The tables that exist, by name."""
+    found = {table.name: delta_log.open_table(settings.path(table.path)) for table in TABLES}
+    return {name: snapshot for name, snapshot in found.items() if snapshot is not None}

@@ -1,0 +1,47 @@
+"""One Spark session a process, built from ``spark-defaults.conf`` however the process was started."""
+
+import shlex
+from collections.abc import Mapping
+
+from pyspark.sql import SparkSession
+
+from lakehouse import jars, java, resources, settings
+from lakehouse.errors import UsageError
+
+DEFAULTS = "spark-defaults.conf"
+EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
+
+
+def open_session(overrides: Mapping[str, str] | None = None) -> SparkSession:
+    """The process's Spark session.
+
+    Under ``spark-submit`` the JVM is already there with its ``--properties-file``; otherwise one is started with
+    the same file, so that both behave alike.
+
+    Raises:
+        LakehouseError: no JDK 17 or newer.
+        UsageError: ``spark-submit`` was called without our properties file.
+    """
+    environ = settings.environment()
+    if "PYSPARK_GATEWAY_PORT" not in environ and SparkSession.getActiveSession() is None:
+        _prepare_jvm(overrides or {})
+    spark = SparkSession.builder.getOrCreate()
+    if EXTENSION not in (spark.conf.get("spark.sql.extensions", "") or ""):
+        raise UsageError(f"Spark was started without Delta: call spark-submit --properties-file {DEFAULTS} ...")
+    return spark
+
+
+def _prepare_jvm(overrides: Mapping[str, str]) -> None:
+    environ = settings.environment()
+    settings.set_variable("JAVA_HOME", str(java.find(environ)))
+    # Read by spark-submit for the driver's JVM before anything is logged.
+    logging = f"-Dlog4j2.configurationFile={resources.path('conf') / 'log4j2.properties'}"
+    if logging not in environ.get("SPARK_SUBMIT_OPTS", ""):
+        settings.set_variable("SPARK_SUBMIT_OPTS", f"{environ.get('SPARK_SUBMIT_OPTS', '')} {logging}".strip())
+    resolved = jars.local()
+    if resolved:  # no look-up by Ivy at every start
+        overrides = {"spark.jars": ",".join(map(str, resolved)), jars.PACKAGES: "", **overrides}
+    arguments = ["--properties-file", str(resources.path(DEFAULTS))]
+    for key, value in overrides.items():
+        arguments += ["--conf", f"{key}={value}"]
+    settings.set_variable("PYSPARK_SUBMIT_ARGS", shlex.join([*arguments, "pyspark-shell"]))

@@ -1,0 +1,184 @@
+"""Settings: flag > environment > ``conf/<env>.toml`` > ``conf/base.toml`` > default.
+
+The one module that reads the environment. Unknown keys are refused wherever they come from; secrets come from
+the environment or a file only, and never show in a ``repr``.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from lakehouse import __version__, resources
+from lakehouse.errors import UsageError
+
+PREFIX = "LAKEHOUSE_"
+PUBLIC_API = "https://api.carbonintensity.org.uk"
+SECRETS = ("postgres.url", "postgres.owner_url")
+
+
+class Section(BaseModel):
+    """A group of settings: fixed once read, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ApiSettings(Section):
+    """How the API is asked."""
+
+    url: str = PUBLIC_API
+    contact: str = Field("", description="Who to write to; goes into the User-Agent")
+    concurrency: Annotated[int, Field(ge=1, le=50)] = 5
+    requests_per_second: Annotated[float, Field(ge=0)] = Field(5.0, description="0 switches the limit off")
+    attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    connect_timeout_seconds: Annotated[float, Field(gt=0)] = 5.0
+    attempt_timeout_seconds: Annotated[float, Field(gt=0)] = 20.0
+    window_half_hours: Annotated[int, Field(ge=1, le=673)] = Field(673, description="673 is 14 days")
+    max_body_mib: Annotated[float, Field(gt=0)] = Field(32.0, description="About 7 times a 14-day answer")
+    give_up_after: Annotated[int, Field(ge=1)] = Field(5, description="Failed windows in a row")
+
+    @property
+    def user_agent(self) -> str:
+        """The User-Agent header: product, version and contact."""
+        return f"carbon-lakehouse/{__version__}" + (f" ({self.contact})" if self.contact else "")
+
+
+class FetchSettings(Section):
+    """Which half-hours are asked again."""
+
+    refetch_horizon_hours: Annotated[float, Field(ge=0)] = Field(
+        48.0, description="A half-hour received younger than this may have been revised since"
+    )
+    empty_retry_hours: Annotated[float, Field(ge=0)] = Field(
+        24.0, description="A hole older than the horizon is asked again this often at most"
+    )
+    landing_mib: Annotated[float, Field(gt=0)] = Field(64.0, description="Bodies held before a commit")
+
+
+class PostgresSettings(Section):
+    """Where the daily table is published; no URL means the embedded server."""
+
+    url: SecretStr | None = None
+    owner_url: SecretStr | None = Field(None, description="For migrations; default: the same URL")
+    password_file: Path | None = None
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, checked."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+    toml_files: ClassVar[list[Path]] = []
+
+    env: str = "local"
+    root: str = "data/lake"
+    api: ApiSettings = ApiSettings()
+    fetch: FetchSettings = FetchSettings()
+    postgres: PostgresSettings = PostgresSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then the environment, then the TOML files, the environment's own first."""
+        files = (TomlConfigSettingsSource(settings_cls, file) for file in cls.toml_files)
+        return init_settings, env_settings, *files
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the lake stands on this machine's file system."""
+        return "://" not in self.root
+
+    def path(self, *parts: str) -> str:
+        """A place under the lake's root, as Spark and delta-rs take it."""
+        return "/".join((self.root.rstrip("/"), *parts))
+
+    @property
+    def embedded_data(self) -> Path:
+        """Where the embedded PostgreSQL keeps its data: beside the root."""
+        beside = Path(self.root) if self.is_local else Path("data/lake").absolute()
+        return beside.with_name(beside.name + ".postgres")
+
+
+def load(overrides: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of this process; ``overrides`` are the flags that were given.
+
+    Raises:
+        UsageError: an unknown key, a wrong value, a missing ``conf/<env>.toml`` or a secret inside ``conf/``.
+    """
+    flags = dict(overrides or {})
+    env = str(flags.get("env") or os.environ.get(PREFIX + "ENV") or "local")
+    conf = resources.path("conf")
+    own = conf / f"{env}.toml"
+    if not own.is_file():
+        known = ", ".join(sorted(file.stem for file in conf.glob("*.toml") if file.stem != "base"))
+        raise UsageError(f"LAKEHOUSE_ENV is {env!r}, but {own} does not exist; known: {known}.")
+
+    class _Layered(Settings):
+        toml_files: ClassVar[list[Path]] = [own, conf / "base.toml"]
+
+    _refuse_unknown_variables()
+    try:
+        for file in _Layered.toml_files:
+            _refuse_secrets(file, TomlConfigSettingsSource(_Layered, file)())
+        settings = _Layered(**{**flags, "env": env})
+    except ValidationError as error:
+        raise UsageError(_sentence(error)) from None
+    except ValueError as error:  # a TOML file that does not parse
+        raise UsageError(f"A file under {conf} is not valid TOML: {error}.") from None
+    root = settings.root if not settings.is_local else str(Path(settings.root).expanduser().absolute())
+    return settings.model_copy(update={"root": root})
+
+
+def environment() -> Mapping[str, str]:
+    """The process environment, for the few places that must hand it on (JDK, libpq)."""
+    return os.environ
+
+
+def set_variable(name: str, value: str) -> None:
+    """Set a variable for the processes that this one starts (the JVM)."""
+    os.environ[name] = value
+
+
+def _refuse_unknown_variables() -> None:
+    for name in os.environ:
+        if not name.startswith(PREFIX):
+            continue
+        model: type[BaseModel] | None = Settings
+        for part in name.removeprefix(PREFIX).lower().split("__"):
+            field = model.model_fields.get(part) if model else None
+            if field is None:
+                raise UsageError(f"The environment variable {name} is not a setting; see the README's list.")
+            kind = field.annotation
+            model = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _refuse_secrets(file: Path, values: Mapping[str, Any]) -> None:
+    for secret in SECRETS:
+        section, key = secret.split(".")
+        text = str(values.get(section, {}).get(key, ""))
+        if ":" in text.partition("://")[2].partition("@")[0]:
+            variable = f"{PREFIX}{section.upper()}__{key.upper()}"
+            raise UsageError(f"{secret} in {file} holds a password; put it into {variable} instead.")
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"The setting {key} does not exist; see the README's list."
+    return f"The setting {key} is wrong: {first['msg']}."

@@ -1,0 +1,270 @@
+"""Every Delta table declared once: path, columns, key, checks, comments and properties.
+
+Types are Spark SQL DDL. What a column means and its unit stand in its comment, which goes into the table itself
+and into the data dictionary.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+FUELS = ("biomass", "coal", "gas", "hydro", "imports", "nuclear", "other", "solar", "wind")
+"""The nine fuels of the regional mix, in the order of our columns."""
+LABELS = ("very low", "low", "moderate", "high", "very high")
+"""Labels of intensity, least severe first."""
+PERIODS_PER_DAY = 48
+"""Half-hours in a UTC day, on clock-change days too."""
+
+FOREVER = "interval 36500 days"
+"""Delta refuses versions older than a table's retention, vacuumed or not; a hundred years means never."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its Spark SQL type, meaning (with unit) and whether it may be null."""
+
+    name: str
+    type: str
+    comment: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A Delta table. ``name`` is ``schema.table``; ``path`` is the same place under the lake's root."""
+
+    name: str
+    comment: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    checks: Mapping[str, str] = field(default_factory=dict)
+    append_only: bool = False
+    provenance: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The place under the root, such as ``silver/regional_half_hourly``."""
+        return self.name.replace(".", "/")
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names in table order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The columns that carry the row's value: neither key nor provenance."""
+        return tuple(name for name in self.column_names if name not in (*self.key, *self.provenance))
+
+    @property
+    def ddl(self) -> str:
+        """The columns as a Spark schema string, nullability left out (a frame's own may be looser)."""
+        return ", ".join(f"`{column.name}` {column.type}" for column in self.columns)
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """Delta table properties, set at creation."""
+        return {
+            "delta.appendOnly": str(self.append_only).lower(),
+            "delta.enableChangeDataFeed": "true",
+            "delta.enableInCommitTimestamps": "true",
+            "delta.enableDeletionVectors": "false",
+            "delta.checkpointPolicy": "classic",
+            "delta.deletedFileRetentionDuration": FOREVER,
+            "delta.logRetentionDuration": FOREVER,
+        }
+
+
+def _fuel_columns(type_: str, what: str) -> tuple[Column, ...]:
+    return tuple(Column(f"fuel_{fuel}", type_, f"{what} from {fuel}, percent of generation") for fuel in FUELS)
+
+
+BRONZE = Table(
+    name="bronze.regional_intensity",
+    comment="API responses exactly as they were received, one row per response; append-only, never pruned",
+    key=("response_id",),
+    append_only=True,
+    columns=(
+        Column("response_id", "STRING", "SHA-256 of source, window or file, ingestion time and body hash"),
+        Column("source", "STRING", "The API that the lake is filled from: its address, or simulator:seed=N"),
+        Column("source_url", "STRING", "The URL asked", nullable=True),
+        Column("source_file", "STRING", "Name of the imported file", nullable=True),
+        Column("window_start", "TIMESTAMP", "Start of the window, tested on a period's end, inclusive"),
+        Column("window_end", "TIMESTAMP", "End of the window, tested on a period's end, inclusive"),
+        Column("regionid", "INT", "The one region that the response is about; null for all", nullable=True),
+        Column("http_status", "INT", "HTTP status of the answer", nullable=True),
+        Column("headers", "MAP<STRING,STRING>", "Headers of the answer, names in lower case"),
+        Column("attempts", "INT", "Requests it took until this answer came"),
+        Column("body", "BINARY", "The body, decompressed, byte for byte"),
+        Column("body_sha256", "STRING", "SHA-256 of the body, hexadecimal"),
+        Column("n_periods", "INT", "Half-hours in the body; 0 for an empty answer"),
+        Column("absent", "ARRAY<TIMESTAMP>", "Half-hours of the window (their starts) that the body lacks"),
+        Column("ingestion_timestamp", "TIMESTAMP", "When it was received, by the lake's clock, UTC"),
+        Column("landing", "BIGINT", "Number of the commit that brought it, rising by one"),
+        Column("run_id", "STRING", "The run that received it"),
+        Column("ingest_date", "DATE", "UTC day of ingestion_timestamp"),
+    ),
+    checks={"sha256_is_hex": "body_sha256 rlike '^[0-9a-f]{64}$'", "attempts_counted": "attempts >= 1"},
+)
+
+SILVER = Table(
+    name="silver.regional_half_hourly",
+    comment="The newest good value of every half-hour and region",
+    key=("regionid", "timestamp"),
+    provenance=("response_id", "ingestion_timestamp"),
+    columns=(
+        Column("regionid", "INT", "Region, 1 to 18; see gold.dim_region"),
+        Column("timestamp", "TIMESTAMP", "Start of the half-hour, UTC"),
+        Column("shortname", "STRING", "Name of the region as the API gave it"),
+        Column("dno", "STRING", "Distribution network operator as the API gave it"),
+        Column("intensity_forecast", "INT", "Forecast carbon intensity, gCO2/kWh"),
+        Column("intensity_index", "STRING", "Label of the intensity: very low, low, moderate, high, very high"),
+        *_fuel_columns("DECIMAL(5,2)", "Share"),
+        Column("response_id", "STRING", "A Bronze response that carried this value"),
+        Column("ingestion_timestamp", "TIMESTAMP", "When that response was received, UTC"),
+    ),
+    checks={
+        "region_known": "regionid BETWEEN 1 AND 18",
+        "on_the_grid": "minute(timestamp) IN (0, 30) AND second(timestamp) = 0",
+    },
+)
+
+QUARANTINE = Table(
+    name="silver.quarantine",
+    comment="Pieces of responses that broke a rule, with the reasons; one row per piece",
+    key=("response_id", "position"),
+    columns=(
+        Column("response_id", "STRING", "The Bronze response that holds the piece"),
+        Column("position", "BIGINT", "Place in the body: period number * 1000 + region number, from 0"),
+        Column("landing", "BIGINT", "The Bronze commit that brought the response"),
+        Column("ingestion_timestamp", "TIMESTAMP", "When the response was received, UTC"),
+        Column("regionid", "STRING", "Region id as it stands in the piece", nullable=True),
+        Column("period_from", "STRING", "Start of the period as it stands in the piece", nullable=True),
+        Column("reasons", "ARRAY<STRING>", "Names of the rules it broke"),
+        Column("piece", "STRING", "The piece, as JSON"),
+    ),
+)
+
+GOLD = Table(
+    name="gold.carbon_intensity_daily",
+    comment="One row per region and UTC day",
+    key=("regionid", "date_recorded"),
+    columns=(
+        Column("regionid", "INT", "Region, 1 to 18; see gold.dim_region"),
+        Column("date_recorded", "DATE", "UTC day of the half-hours' starts"),
+        Column("shortname", "STRING", "Name of the region in the day's last half-hour"),
+        Column("dno", "STRING", "Network operator in the day's last half-hour"),
+        Column("intensity_avg", "DECIMAL(10,2)", "Mean forecast intensity, gCO2/kWh, rounded once, half up"),
+        Column("index_mode", "STRING", "Most frequent label of the day; of equals the more severe"),
+        *_fuel_columns("DECIMAL(10,2)", "Mean share"),
+        Column("n_periods", "INT", "Half-hours that the day's figures rest on"),
+        Column("n_expected", "INT", "Half-hours of a whole day: 48"),
+        Column("is_complete", "BOOLEAN", "Whether all 48 half-hours are there"),
+        Column("intensity_min", "INT", "Lowest half-hour of the day, gCO2/kWh"),
+        Column("intensity_max", "INT", "Highest half-hour of the day, gCO2/kWh"),
+    ),
+    checks={
+        "periods_counted": "n_periods BETWEEN 1 AND n_expected",
+        "complete_means_all": "is_complete = (n_periods = n_expected)",
+    },
+)
+
+DIM_REGION = Table(
+    name="gold.dim_region",
+    comment="One row per region",
+    key=("regionid",),
+    columns=(
+        Column("regionid", "INT", "Region, 1 to 18"),
+        Column("shortname", "STRING", "Name in the newest half-hour"),
+        Column("dno", "STRING", "Network operator in the newest half-hour"),
+        Column("kind", "STRING", "dno_region, nation or gb; nations and gb are aggregates of dno_regions"),
+        Column("parent_regionid", "INT", "The nation of a dno_region, gb for a nation", nullable=True),
+    ),
+)
+
+_STAGE = (
+    "STRUCT<stage: STRING, status: STRING, seconds: DOUBLE, version: BIGINT, "
+    "reads: MAP<STRING,BIGINT>, counts: MAP<STRING,BIGINT>>"
+)
+
+RUNS = Table(
+    name="ops.runs",
+    comment="One row per run, written last; its number is the lake version",
+    key=("run_id",),
+    append_only=True,
+    columns=(
+        Column("lake_version", "BIGINT", "Number of this row, rising by one; pins every table"),
+        Column("run_id", "STRING", "The run"),
+        Column("command", "STRING", "What was asked: run, bronze, import, ..."),
+        Column("status", "STRING", "ok or failed"),
+        Column("error", "STRING", "Why it failed, in one sentence", nullable=True),
+        Column("code_version", "STRING", "Version of this package, with the git commit where there is one"),
+        Column("settings_hash", "STRING", "SHA-256 of the settings without secrets, first 16 digits"),
+        Column("lake_clock", "TIMESTAMP", "The API's clock when asked, UTC; null if it was not", nullable=True),
+        Column("started_at", "TIMESTAMP", "Machine clock at the start, UTC"),
+        Column("finished_at", "TIMESTAMP", "Machine clock at the end, UTC"),
+        Column("stages", f"ARRAY<{_STAGE}>", "What each stage read, wrote and counted; seconds of wall time"),
+        Column("versions", "MAP<STRING,BIGINT>", "Version of every table after this run"),
+        Column(
+            "failed_windows",
+            "ARRAY<STRUCT<window_start: TIMESTAMP, window_end: TIMESTAMP, error: STRING>>",
+            "Windows that the API did not answer, with the last error",
+        ),
+        Column(
+            "quality",
+            "ARRAY<STRUCT<stage: STRING, rule: STRING, level: STRING, failed: BIGINT>>",
+            "Rows that broke each rule, zeros included",
+        ),
+    ),
+)
+
+TABLES = (BRONZE, SILVER, QUARANTINE, GOLD, DIM_REGION, RUNS)
+
+
+def by_name(name: str) -> Table | None:
+    """The table called ``schema.table``, or ``schema/table``, or just ``table``; None when there is none."""
+    wanted = name.replace("/", ".")
+    return next((table for table in TABLES if wanted in (table.name, table.name.split(".")[1])), None)
+
+
+@dataclass(frozen=True)
+class Region:
+    """A region as the API names it. ``parent`` is the aggregate that it is counted in."""
+
+    regionid: int
+    dno: str
+    shortname: str
+    kind: str
+    parent: int | None
+
+
+_REGIONS = """\
+1|Scottish Hydro Electric Power Distribution|North Scotland|16
+2|SP Distribution|South Scotland|16
+3|Electricity North West|North West England|15
+4|NPG North East|North East England|15
+5|NPG Yorkshire|Yorkshire|15
+6|SP Manweb|North Wales & Merseyside|17
+7|WPD South Wales|South Wales|17
+8|WPD West Midlands|West Midlands|15
+9|WPD East Midlands|East Midlands|15
+10|UKPN East|East England|15
+11|WPD South West|South West England|15
+12|SSE South|South England|15
+13|UKPN London|London|15
+14|UKPN South East|South East England|15
+15|England|England|18
+16|Scotland|Scotland|18
+17|Wales|Wales|18
+18|GB|GB|"""
+
+
+def _region(line: str) -> Region:
+    number, dno, shortname, parent = line.split("|")
+    kind = "gb" if not parent else "nation" if parent == "18" else "dno_region"
+    return Region(int(number), dno, shortname, kind, int(parent) if parent else None)
+
+
+REGIONS = tuple(_region(line) for line in _REGIONS.splitlines())
+"""The 18 regions. Region 6 lies on both sides of the Welsh border; it is counted under Wales, its first name."""
+FORMER_NAMES = {6: "North Wales and Merseyside"}
+"""Names used before; region 6 was renamed on 2020-04-20/21."""
