@@ -85,7 +85,7 @@ _KNOWN_FUELS = ", ".join(f"'{fuel}'" for fuel in FUELS)
 _NAMES = " ".join(f"WHEN {region.regionid} THEN '{region.shortname}'" for region in REGIONS)
 
 RULES = (
-    Rule("readable", QUARANTINE, "piece", "piece IS NOT NULL"),
+    Rule("readable", QUARANTINE, "piece", "piece.intensity IS NOT NULL OR piece.generationmix IS NOT NULL"),
     Rule("key_present", QUARANTINE, "piece", "regionid IS NOT NULL AND timestamp IS NOT NULL"),
     Rule("region_known", QUARANTINE, "id", f"regionid BETWEEN 1 AND {len(REGIONS)}"),
     Rule("names_present", QUARANTINE, "piece", "length(shortname) > 0 AND length(dno) > 0"),
@@ -143,6 +143,11 @@ def reasons(broken: Column) -> Column:
     """The names of the broken rules that refuse a piece."""
     names = F.array(*(F.when(broken.bitwiseAND(F.lit(_bit(rule))) != 0, F.lit(rule.name)) for rule in REFUSING))
     return F.array_compact(names)
+
+
+def names(broken: int) -> list[str]:
+    """The names of the rules that a number of bits stands for."""
+    return [rule.name for rule in RULES if broken & _bit(rule)]
 
 
 def counts(broken: Column) -> list[Column]:

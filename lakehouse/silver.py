@@ -2,8 +2,9 @@
 
 A **piece** is what one response says about one region in one half-hour. A layer reads as a sentence:
 ``bronze.transform(pieces).transform(typed).transform(judged)``, then ``good``, ``newest`` or ``refused``.
-Nothing is rounded or nulled by parsing: numbers are read as the text that stands in the body, checked by the rules
-of ``quality``, and only then cast.
+Nothing is rounded or nulled by parsing unseen: numbers are read as text, checked by the rules of ``quality``, and only
+then cast. (Spark's JSON parser gives the shortest text of a number's double, so 17 significant digits are told apart;
+the table keeps two decimals and refuses more.)
 """
 
 from pyspark.sql import Column, DataFrame, Window
@@ -17,10 +18,9 @@ _ENTRY = (
     "STRUCT<from: STRING, to: STRING, regionid: STRING, dnoregion: STRING, shortname: STRING, "
     f"intensity: STRUCT<forecast: STRING, index: STRING>, generationmix: {_MIX}>"
 )
-_ELEMENT = (
-    "STRUCT<from: STRING, to: STRING, regionid: STRING, dnoregion: STRING, shortname: STRING, "
-    f"regions: ARRAY<{_ENTRY}>, data: ARRAY<{_ENTRY}>>"
-)
+_ABOUT = "from: STRING, to: STRING, regionid: STRING, dnoregion: STRING, shortname: STRING"
+_ELEMENT = f"STRUCT<{_ABOUT}, regions: ARRAY<{_ENTRY}>, data: ARRAY<{_ENTRY}>>"
+_ELEMENT_OF_TEXTS = f"STRUCT<{_ABOUT}, regions: STRING, data: STRING>"
 BODY_LIST = f"STRUCT<data: ARRAY<{_ELEMENT}>>"
 """``data`` as a list: periods that hold regions, or regions that hold periods."""
 BODY_OBJECT = f"STRUCT<data: {_ELEMENT}>"
@@ -33,20 +33,21 @@ PLACES_PER_PERIOD = 1000
 def pieces(bronze: DataFrame) -> DataFrame:
     """One row per piece, every value as the text in the body.
 
-    A response without periods gives no row; one that says it has periods but cannot be read gives one unreadable
-    piece. All regional shapes of the API are understood.
+    A response without periods gives no row. All regional shapes of the API are understood. A part of another shape
+    makes Spark's parser refuse the whole list around it; such a body is parsed again part by part, so that it
+    costs its own pieces only.
     """
-    body = F.decode(F.col("body"), "UTF-8")
-    as_object = F.from_json(body, BODY_OBJECT)["data"]
-    elements = F.coalesce(
-        F.from_json(body, BODY_LIST)["data"],
-        F.when(as_object.isNotNull(), F.array(as_object)),
-        F.when(F.col("n_periods") > 0, F.array(F.lit(None).cast(_ELEMENT))),
-    )
+    as_object = F.from_json(_body(), BODY_OBJECT)["data"]
+    # Later arguments are evaluated only where the earlier ones give null.
+    strictly = F.coalesce(F.from_json(_body(), BODY_LIST)["data"], F.when(as_object.isNotNull(), F.array(as_object)))
+    parsed = F.col("parsed")
+    has_lost_parts = parsed.isNull() | F.exists(parsed, lambda part: F.coalesce(part["regions"], part["data"]).isNull())
+    elements = F.when(has_lost_parts, F.transform(_texts(), _loosely)).otherwise(parsed)
     provenance = ["response_id", "landing", "ingestion_timestamp", "window_start", "window_end"]
     element, entry = F.col("element"), F.col("entry")
     return (
         bronze.where("n_periods > 0")
+        .select(*provenance, "body", strictly.alias("parsed"))
         .select(*provenance, F.posexplode(elements).alias("period_number", "element"))
         .select(
             *provenance,
@@ -58,9 +59,7 @@ def pieces(bronze: DataFrame) -> DataFrame:
         )
         .select(
             *provenance,
-            (
-                F.col("period_number").cast("bigint") * PLACES_PER_PERIOD + F.coalesce(F.col("region_number"), F.lit(0))
-            ).alias("position"),
+            _position().alias("position"),
             F.coalesce(entry["from"], element["from"]).alias("period_from"),
             F.coalesce(entry["to"], element["to"]).alias("period_to"),
             F.when(entry["from"].isNotNull(), _moment(entry["from"])).otherwise(F.col("element_from")).alias("start"),
@@ -107,22 +106,18 @@ def good(judged: DataFrame) -> DataFrame:
     return judged.where(~quality.refuses(F.col("broken")))
 
 
-def refused(judged: DataFrame) -> DataFrame:
-    """The pieces that a rule refuses, as rows of the quarantine."""
-    return (
-        judged.where(quality.refuses(F.col("broken")))
-        .select(
-            "response_id",
-            "position",
-            "landing",
-            "ingestion_timestamp",
-            F.col("region").alias("regionid"),
-            "period_from",
-            quality.reasons(F.col("broken")).alias("reasons"),
-            F.coalesce(F.to_json("piece"), F.lit("null")).alias("piece"),
-        )
-        .select(*QUARANTINE.column_names)
+def refused(judged: DataFrame, *, bronze: DataFrame) -> DataFrame:
+    """The pieces that a rule refuses, as rows of the quarantine, each with its own text from the body."""
+    bad = judged.where(quality.refuses(F.col("broken"))).select(
+        "response_id",
+        "position",
+        "landing",
+        "ingestion_timestamp",
+        F.col("region").alias("regionid"),
+        "period_from",
+        quality.reasons(F.col("broken")).alias("reasons"),
     )
+    return bad.join(_raw(bronze), ["response_id", "position"], "left").select(*QUARANTINE.column_names)
 
 
 def newest(good: DataFrame) -> DataFrame:
@@ -147,6 +142,50 @@ def overlapping(consumed: DataFrame, pending: DataFrame) -> DataFrame:
     touches = (F.col("window_start") <= F.col("_end")) & (F.col("window_end") >= F.col("_start"))
     newer = F.col("ingestion_timestamp") >= F.col("_received")
     return consumed.join(F.broadcast(late), touches & newer, "left_semi")
+
+
+def _raw(bronze: DataFrame) -> DataFrame:
+    """One row per piece: (response_id, position) and the piece's own text."""
+    element = F.from_json("text", _ELEMENT_OF_TEXTS)
+    parts = F.from_json(F.coalesce(element["regions"], element["data"]), "ARRAY<STRING>")
+    return (
+        bronze.where("n_periods > 0")
+        .select("response_id", F.posexplode(_texts()).alias("period_number", "text"))
+        .select("response_id", "period_number", "text", F.posexplode_outer(parts).alias("region_number", "part"))
+        .select(
+            "response_id",
+            _position().alias("position"),
+            F.coalesce("part", "text", F.lit("null")).alias("piece"),
+        )
+    )
+
+
+def _position() -> Column:
+    return F.col("period_number").cast("bigint") * PLACES_PER_PERIOD + F.coalesce(F.col("region_number"), F.lit(0))
+
+
+def _body() -> Column:
+    return F.decode(F.col("body"), "UTF-8")
+
+
+def _texts() -> Column:
+    """The elements of ``data`` as texts; an object counts as its own only element."""
+    return F.coalesce(
+        F.from_json(_body(), "STRUCT<data: ARRAY<STRING>>")["data"],
+        F.array(F.from_json(_body(), "STRUCT<data: STRING>")["data"]),
+    )
+
+
+def _loosely(text: Column) -> Column:
+    """An element parsed part by part."""
+    element = F.from_json(text, _ELEMENT_OF_TEXTS)
+
+    def entries(texts: Column) -> Column:
+        return F.transform(F.from_json(texts, "ARRAY<STRING>"), lambda entry: F.from_json(entry, _ENTRY))
+
+    about = [element[name].alias(name) for name in ("from", "to", "regionid", "dnoregion", "shortname")]
+    parts = [entries(element[name]).alias(name) for name in ("regions", "data")]
+    return F.struct(*about, *parts)
 
 
 def _moment(text: Column) -> Column:

@@ -121,7 +121,7 @@ def refine(work: Work, *, full: bool = False) -> StageReport:
         received, quarantined = int(seen.get["received"]), int(seen.get["quarantined"])
         keys = int(kept.get["wanted"])
         if quarantined:
-            _quarantine(work, judged, bronze)
+            _quarantine(work, judged.transform(silver.refused, bronze=responses), bronze)
         commit = work.commit("silver", {BRONZE.name: bronze}, newest_landing)
         version = _write(work, changes, tally, table, SILVER, commit, "timestamp")
     finally:
@@ -268,10 +268,10 @@ def _others(key: Sequence[str], along: str) -> list[str]:
     return [name for name in key if name != along]
 
 
-def _quarantine(work: Work, judged: DataFrame, bronze: Snapshot) -> None:
+def _quarantine(work: Work, refused: DataFrame, bronze: Snapshot) -> None:
     """Append the refused pieces that are not there yet, before Silver says that it has consumed them."""
     there = work.store.read(QUARANTINE).select(*QUARANTINE.key)
-    new = judged.transform(silver.refused).join(there, list(QUARANTINE.key), "left_anti").persist()
+    new = refused.join(there, list(QUARANTINE.key), "left_anti").persist()
     try:
         if not new.isEmpty():
             work.store.append(new, QUARANTINE, work.commit("quarantine", {BRONZE.name: bronze}))

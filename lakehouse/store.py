@@ -18,6 +18,8 @@ from lakehouse.errors import LakehouseError
 from lakehouse.tables import Table
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+REGISTERED_ROOT = "lakehouse.root"
+"""Session setting: the root that the table names stand for."""
 ROWS_PER_FILE = 30_000
 """About a month of Silver: a later one-day MERGE then copies one file of this size, not years."""
 
@@ -55,8 +57,11 @@ class Store:
         self.register()
 
     def register(self) -> None:
-        """Make every existing table readable as ``schema.table``, time travel included."""
+        """Make every existing table of this root readable as ``schema.table``, time travel included."""
+        moved = self.spark.conf.get(REGISTERED_ROOT, None) != self.root
         for table in tables.TABLES:
+            if moved:  # the name may still stand for another root's table; its files stay
+                self.spark.sql(f"DROP TABLE IF EXISTS {table.name}")
             if delta_log.open_table(self.path(table)) is None:
                 continue
             schema = table.name.split(".")[0]
@@ -64,6 +69,7 @@ class Store:
             self.spark.sql(
                 f"CREATE TABLE IF NOT EXISTS {table.name} USING delta LOCATION '{_quoted(self.path(table))}'"
             )
+        self.spark.conf.set(REGISTERED_ROOT, self.root)
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
         """All rows, at ``version`` or the newest."""

@@ -1,0 +1,71 @@
+# Two commands on a fresh machine: `make run` and `make test`. Both set everything up first, once.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.PHONY: help setup run test test-slow lint format lock clean
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+READY := .venv/.ready
+LOCKS := requirements/uv.txt requirements/build.txt requirements/lock.txt
+SAY = { printf 'error: %s\n' "$(1)" >&2; rm -f $(READY); exit 1; }
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## Make the environment, find or fetch a JDK, resolve the jars; seconds when it is there
+	@$(BIN)/python -m lakehouse.java >/dev/null && $(BIN)/python -m lakehouse.jars >/dev/null
+
+$(READY): pyproject.toml spark-defaults.conf $(LOCKS) Makefile
+	@test -n "$(PYTHON)" || $(call SAY,No Python 3.11 or newer was found; install one or say which: make PYTHON=/path/to/python3)
+	@test -x $(BIN)/python || { rm -rf .venv && $(PYTHON) -m venv .venv; } \
+		|| $(call SAY,$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv)
+	@echo "installing the locked Python packages ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt \
+		|| $(call SAY,pip could not install requirements/uv.txt; is PyPI reachable?)
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes \
+		--build-constraints requirements/build.txt requirements/uv.txt requirements/lock.txt \
+		|| $(call SAY,uv could not install requirements/lock.txt; is PyPI reachable and the disk not full?)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --build-constraints requirements/build.txt -e . \
+		|| $(call SAY,The package itself could not be installed; what was printed above says why)
+	@echo "looking for a JDK 17 or newer ..."
+	@java_home=$$($(BIN)/python -m lakehouse.java) || { rm -f $(READY); exit 1; }; \
+		conf=$$($(BIN)/python -c 'import pyspark, pathlib; print(pathlib.Path(pyspark.__file__).parent / "conf")') && \
+		mkdir -p "$$conf" && printf '%s\n' \
+			"# Written by make setup, so that spark-submit finds what the lakehouse command finds." \
+			"JAVA_HOME=\"\$${JAVA_HOME:-$$java_home}\"" \
+			"PYSPARK_PYTHON=\"\$${PYSPARK_PYTHON:-$(CURDIR)/$(BIN)/python}\"" > "$$conf/spark-env.sh"
+	@echo "resolving the pinned jars ..."
+	@$(BIN)/python -m lakehouse.jars >.venv/jars.log 2>&1 || { tail -n 3 .venv/jars.log >&2; rm -f $(READY); exit 1; }
+	@touch $(READY)
+
+run: setup ## Set up and run the whole pipeline on the simulator and an embedded PostgreSQL
+	@$(BIN)/lakehouse demo
+
+test: setup ## Set up and run the tests, but for the slow ones
+	$(BIN)/pytest -m "not slow"
+
+test-slow: setup ## Run the slow tests: three years, fresh clones, real kills
+	$(BIN)/pytest -m slow
+
+lint: setup ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## Put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## Renew the locked versions and hashes (needs an environment)
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-annotate --no-header \
+		--python-version 3.11 --quiet --output-file requirements/lock.txt
+	$(BIN)/uv pip compile requirements/build.in --universal --generate-hashes --no-annotate --no-header \
+		--python-version 3.11 --quiet --output-file requirements/build.txt
+	$(BIN)/uv pip compile requirements/uv.in --universal --generate-hashes --no-annotate --no-header \
+		--python-version 3.11 --quiet --output-file requirements/uv.txt
+
+clean: ## Remove the environment, caches and the demo's lake; your own lake stays
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis data/demo data/demo.postgres
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,92 @@
+"""What the tests share: one Spark session a process, simulators, lakes in temporary places."""
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from lakehouse import session, settings
+from lakehouse.pipeline import Report, Run
+from lakehouse.settings import Settings
+from lakehouse.simulator import Simulator, ThreadedSimulator, run_in_thread
+from lakehouse.store import Store
+from lakehouse.tables import TABLES
+
+pytest_plugins = ["tests.postgres_fixtures"]
+
+PROJECT = Path(__file__).resolve().parent.parent
+RECORDED = PROJECT.parent / "shared" / "real"
+TWO_DAYS = "intensegrid_regional_2020-01-01T0000Z_2020-01-02T2359Z.json"
+FEW_PARTITIONS = {"spark.sql.shuffle.partitions": "2", "spark.default.parallelism": "2"}
+"""All that the tests' session has beside spark-defaults.conf: their tables hold a handful of rows."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_the_users() -> None:
+    """The tests must not pass or fail by what the user has set."""
+    for name in [name for name in os.environ if name.startswith("LAKEHOUSE_") or name.startswith("PG")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def spark(no_settings_of_the_users: None) -> Iterator[SparkSession]:
+    """The one session of this process, built from the real spark-defaults.conf."""
+    opened = session.open_session(FEW_PARTITIONS)
+    yield opened
+    opened.stop()
+
+
+@pytest.fixture
+def lake_root(tmp_path: Path) -> str:
+    """A place for a lake that does not exist yet."""
+    return str(tmp_path / "lake")
+
+
+@pytest.fixture
+def settings_for() -> Callable[..., Settings]:
+    """Settings for a root and an API address, with further API settings by name; no rate limit."""
+
+    def made(root: str, url: str = "http://127.0.0.1:9", **api: Any) -> Settings:
+        return settings.load({"root": root, "api": {"url": url, "requests_per_second": 0, **api}})
+
+    return made
+
+
+@pytest.fixture
+def store(spark: SparkSession, lake_root: str) -> Store:
+    """An empty lake: every table there, no row in it."""
+    made = Store(spark, lake_root)
+    made.ensure(*TABLES)
+    return made
+
+
+@pytest.fixture
+def simulator() -> Iterator[ThreadedSimulator]:
+    """The simulated API in a thread; its clock stands at 2024-01-05T00:00Z until a test moves it."""
+    with run_in_thread(Simulator(seed=42, now=datetime(2024, 1, 5, tzinfo=UTC))) as running:
+        yield running
+
+
+@pytest.fixture
+def run_with(spark: SparkSession) -> Callable[..., Report]:
+    """Do one run: ``run_with(settings, lambda run: run.derive(["silver"]))`` gives its report."""
+
+    def done(chosen: Settings, work: Callable[[Run], object], command: str = "run") -> Report:
+        run = Run(chosen, command)
+        with run.recorded():
+            work(run)
+        return run.report
+
+    return done
+
+
+@pytest.fixture(scope="session")
+def recorded() -> Path:
+    """The folder of recorded API responses; it stands beside the project, never in it."""
+    if not (RECORDED / TWO_DAYS).exists():
+        pytest.skip(f"needs the recorded responses in {RECORDED}, which are not part of the project")
+    return RECORDED
