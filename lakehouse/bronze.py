@@ -1,16 +1,21 @@
 """What Bronze already holds, what to ask for next, and how a response becomes a Bronze row. Pure."""
 
 import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 
-from lakehouse.windows import HALF_HOUR, Span, Window, spans
+from pydantic_core import SchemaValidator, ValidationError, core_schema
+
+from lakehouse.windows import HALF_HOUR, Span, Window, floor, joined
 
 PERIOD_FORM = "%Y-%m-%dT%H:%MZ"
+_PERIOD_TEXT = re.compile(r"[12]\d{3}-\d\d-\d\dT\d\d:\d\dZ", re.ASCII)
 
 
 class NotAResponseError(ValueError):
@@ -31,7 +36,7 @@ class Response:
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """SHA-256 of the body, hexadecimal."""
         return hashlib.sha256(self.body).hexdigest()
@@ -79,6 +84,31 @@ class Contents:
 
 
 UNPLACED = datetime(1, 1, 1, tzinfo=UTC)
+JSON_SPACE = b" \t\r\n"
+
+
+_ANY = core_schema.any_schema()
+
+
+def _optional(**fields: core_schema.CoreSchema) -> core_schema.CoreSchema:
+    """An object of which only these keys are looked at, any of them may be absent; or anything else."""
+    known = {name: core_schema.typed_dict_field(kind, required=False) for name, kind in fields.items()}
+    return _or_anything(core_schema.typed_dict_schema(known))
+
+
+def _or_anything(*kinds: core_schema.CoreSchema) -> core_schema.CoreSchema:
+    return core_schema.union_schema([*kinds, _ANY], mode="left_to_right")
+
+
+_PERIOD = _optional(**{"from": _ANY})
+_ELEMENT = _optional(**{"from": _ANY, "regionid": _ANY, "data": _or_anything(core_schema.list_schema(_PERIOD))})
+_BODY = SchemaValidator(
+    _optional(error=_ANY, data=_or_anything(core_schema.list_schema(_ELEMENT, strict=True), _ELEMENT))
+)
+"""Checks that all of a body is JSON, but builds only what ``contents`` looks at.
+
+Measured on a day of 336 kB: 1.7 ms, where ``json.loads`` takes 6.5 and holds up every other request meanwhile.
+"""
 
 
 def contents(body: bytes) -> Contents:
@@ -90,14 +120,15 @@ def contents(body: bytes) -> Contents:
     if not body.strip():
         return Contents()
     try:
-        said = json.loads(body)
-    except ValueError as error:
-        raise NotAResponseError(f"it is not valid JSON ({error})") from None
+        said = _BODY.validate_json(body)
+    except ValidationError as error:
+        why = error.errors(include_url=False, include_input=False)[0]["msg"]
+        raise NotAResponseError(f"it is not valid JSON ({why.removeprefix('Invalid JSON: ')})") from None
     if not isinstance(said, dict):
         raise NotAResponseError("it is not a JSON object")
     if "error" in said:
         raise NotAResponseError("it is an error message of the API")
-    if said and "data" not in said:
+    if "data" not in said and body.translate(None, JSON_SPACE) != b"{}":
         raise NotAResponseError("it has no 'data'")
     data = said.get("data", [])
     elements = [data] if isinstance(data, dict) else data
@@ -130,11 +161,46 @@ def window_of(starts: Sequence[datetime]) -> Window:
 
 @dataclass(frozen=True)
 class Receipt:
-    """That a response covering these slots was received, and which of them it lacked."""
+    """That a response on all regions was received for these slots, in which landing, and which of them it lacked."""
 
     span: Span
     received_at: datetime
-    absent: frozenset[datetime]
+    absent: frozenset[datetime] = frozenset()
+    landing: int = 0
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Slots of which Bronze knows the same: the newest answer about them (None: never), and if one held them."""
+
+    span: Span
+    answered_at: datetime | None
+    is_held: bool
+
+
+def coverage(span: Span, receipts: Iterable[Receipt]) -> Iterator[Stretch]:
+    """All of ``span``, ascending, in the fewest pieces of which the receipts say the same.
+
+    Slots are places in two arrays, filled by slices: thirty years with a fetch every half-hour take seconds.
+    """
+    count = len(span)
+    answered: list[datetime | None] = [None] * count
+    held = bytearray(count)
+    for receipt in sorted(receipts, key=lambda receipt: receipt.received_at):
+        covered = receipt.span.clip(span.start, span.end)
+        first, length = (covered.start - span.start) // HALF_HOUR, len(covered)
+        answered[first : first + length] = [receipt.received_at] * length
+        if not receipt.absent:
+            held[first : first + length] = b"\1" * length
+            continue
+        for place, slot in enumerate(covered.slots(), first):
+            if slot not in receipt.absent:
+                held[place] = 1
+    start = span.start
+    for (at, is_held), alike in groupby(zip(answered, held, strict=True)):
+        end = start + HALF_HOUR * sum(1 for _ in alike)
+        yield Stretch(Span(start, end), at, bool(is_held))
+        start = end
 
 
 class Reason(StrEnum):
@@ -156,36 +222,30 @@ class Policy:
 
 def to_fetch(wanted: Span, receipts: Iterable[Receipt], *, now: datetime, policy: Policy) -> dict[Reason, list[Span]]:
     """The slots of ``wanted`` that have ended by ``now`` and have to be asked for, by reason."""
-    last: dict[datetime, datetime] = {}
-    held: set[datetime] = set()
-    for receipt in receipts:
-        covered = receipt.span.clip(wanted.start, wanted.end)
-        for slot in covered.slots():
-            last[slot] = max(last.get(slot, receipt.received_at), receipt.received_at)
-            if slot not in receipt.absent:
-                held.add(slot)
-    found: dict[Reason, list[datetime]] = {reason: [] for reason in Reason}
-    for slot in wanted.slots():
-        end = slot + HALF_HOUR
-        if end > now:
-            break
-        received = last.get(slot)
-        if received is None:
-            found[Reason.NEW].append(slot)
-        elif received >= now:
+    found: dict[Reason, list[Span]] = {reason: [] for reason in Reason}
+    for stretch in coverage(wanted.clip(wanted.start, max(wanted.start, floor(now))), receipts):
+        if stretch.answered_at is None:
+            found[Reason.NEW].append(stretch.span)
+            continue
+        if stretch.answered_at >= now:
             continue  # nothing can have changed since
-        elif received - end < policy.refetch_horizon:
-            reason = Reason.MAY_HAVE_CHANGED if slot in held else Reason.AGAIN_AFTER_EMPTY
-            found[reason].append(slot)
-        elif slot not in held and now - received >= policy.empty_retry:
-            found[Reason.AGAIN_AFTER_EMPTY].append(slot)
-    return {reason: spans(slots) for reason, slots in found.items() if slots}
+        # Slots that ended less than the horizon before they were received, and those that ended earlier.
+        first_young = floor(stretch.answered_at - policy.refetch_horizon)
+        young = stretch.span.clip(first_young, stretch.span.end)
+        settled = stretch.span.clip(stretch.span.start, max(first_young, stretch.span.start))
+        found[Reason.MAY_HAVE_CHANGED if stretch.is_held else Reason.AGAIN_AFTER_EMPTY].append(young)
+        if not stretch.is_held and now - stretch.answered_at >= policy.empty_retry:
+            found[Reason.AGAIN_AFTER_EMPTY].append(settled)
+    merged = {reason: joined(spans) for reason, spans in found.items()}
+    return {reason: spans for reason, spans in merged.items() if spans}
 
 
 def _start(period: object) -> datetime:
     text = period.get("from") if isinstance(period, dict) else None
+    if not isinstance(text, str) or not _PERIOD_TEXT.fullmatch(text):
+        return UNPLACED
     try:
-        return datetime.strptime(text, PERIOD_FORM).replace(tzinfo=UTC) if isinstance(text, str) else UNPLACED
+        return datetime.fromisoformat(text)
     except ValueError:
         return UNPLACED
 

@@ -84,23 +84,23 @@ def ceil(moment: datetime) -> datetime:
     return low if low == moment else low + HALF_HOUR
 
 
-def spans(slots: Iterable[datetime]) -> list[Span]:
-    """Distinct slots, in any order, as the fewest ascending spans."""
+def joined(wanted: Iterable[Span]) -> list[Span]:
+    """The same slots as the fewest ascending spans; those that touch or overlap become one."""
     found: list[Span] = []
-    for slot in sorted(set(slots)):
-        if found and found[-1].end == slot:
-            found[-1] = Span(found[-1].start, slot + HALF_HOUR)
+    for span in sorted(span for span in wanted if len(span)):
+        if found and span.start <= found[-1].end:
+            found[-1] = Span(found[-1].start, max(found[-1].end, span.end))
         else:
-            found.append(Span(slot, slot + HALF_HOUR))
+            found.append(span)
     return found
 
 
 def plan(wanted: Iterable[Span], longest: int = MAX_HALF_HOURS) -> list[Window]:
-    """The fewest windows of at most ``longest`` half-hours that return exactly the spans' slots."""
+    """The fewest windows of at most ``longest`` half-hours that return exactly the spans' slots, each once."""
     if not 1 <= longest <= MAX_HALF_HOURS:
         raise UsageError(f"A window holds 1 to {MAX_HALF_HOURS} half-hours, not {longest}.")
     windows = []
-    for span in sorted(wanted):
+    for span in joined(wanted):
         first = span.start
         while first < span.end:
             end_of_year = datetime((first + HALF_HOUR).year, 12, 31, 23, 0, tzinfo=UTC)

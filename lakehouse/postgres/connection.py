@@ -1,0 +1,150 @@
+"""A connection whose failures come as one clear sentence each, told apart by SQLSTATE or by how far we got.
+
+libpq gives no SQLSTATE for a failed connection, and the server words it in its own language. So that stage is
+told apart by asking: does the port answer, and does the same login work on the ``postgres`` database?
+"""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import psycopg2
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from lakehouse.errors import LakehouseError, LakeLockedError, PostgresError
+from lakehouse.postgres.target import (
+    IDLE_IN_TRANSACTION_TIMEOUT_SECONDS,
+    LOCK_TIMEOUT_SECONDS,
+    STATEMENT_TIMEOUT_SECONDS,
+    PostgresTarget,
+)
+
+_MIGRATE = "the schema is missing or older than this program; migrations have to be applied by the owner"
+_ENDED = "the server or an administrator ended the session; run the command again"
+_LOGIN = "the login was refused; check user and password"
+_MEANINGS = {
+    "28P01": _LOGIN,
+    "28000": _LOGIN,
+    "3D000": "there is no such database; create it first",
+    "42P01": _MIGRATE,
+    "3F000": _MIGRATE,
+    "42703": _MIGRATE,
+    "42501": "this login lacks the privilege",
+    "53100": "the server's disk is full; nothing was changed",
+    "53300": "the server has no connection left; run the command again later",
+    "57P01": _ENDED,
+    "57P02": _ENDED,
+    "57P03": "the server is starting or stopping; run the command again",
+    "08006": _ENDED,
+    "57014": "a statement ran into its time limit and was rolled back",
+    "25P03": "the session was idle for too long in a transaction, which was rolled back",
+}
+"""What a SQLSTATE means to our user (codes: appendix A of the PostgreSQL manual)."""
+_LOCKED = frozenset({"55P03", "40P01"})
+"""Lock not available within ``lock_timeout``; deadlock."""
+
+
+@contextmanager
+def connect(
+    target: PostgresTarget,
+    *,
+    statement_timeout: float = STATEMENT_TIMEOUT_SECONDS,
+    lock_timeout: float = LOCK_TIMEOUT_SECONDS,
+    idle_in_transaction_timeout: float = IDLE_IN_TRANSACTION_TIMEOUT_SECONDS,
+) -> Iterator[Connection]:
+    """A connection, closed at the end; what was not committed is rolled back. Timeouts in seconds, 0 for none.
+
+    Raises:
+        PostgresError: it cannot be reached or used, now or inside the block.
+        LakeLockedError: a lock inside the block was not free within ``lock_timeout``.
+    """
+    engine = target.engine(
+        statement_timeout=statement_timeout,
+        lock_timeout=lock_timeout,
+        idle_in_transaction_timeout=idle_in_transaction_timeout,
+    )
+    try:
+        connection = engine.connect()
+    except (DBAPIError, psycopg2.Error) as error:
+        raise _failed_connection(error, target) from error
+    with connection:
+        try:
+            yield connection
+        except (DBAPIError, psycopg2.Error) as error:
+            raise translate(error, target) from error
+
+
+def translate(error: Exception, target: PostgresTarget) -> LakehouseError:
+    """What a driver's or SQLAlchemy's error inside a session means, in one sentence without any secret."""
+    driver_error = _driver_error(error)
+    code = driver_error.pgcode if driver_error else None
+    if driver_error is None:
+        return PostgresError(f"PostgreSQL at {target.safe}: {_scrubbed(str(error), target)}")
+    if code in _LOCKED:
+        return LakeLockedError(
+            f"PostgreSQL at {target.safe}: another session holds a lock that is needed; run the command later."
+        )
+    if code is None:  # the connection broke, so that no answer came
+        return PostgresError(f"PostgreSQL at {target.safe}: {_ENDED}.")
+    primary = _scrubbed(driver_error.diag.message_primary or "", target)
+    meaning = _MEANINGS.get(code)
+    if meaning is None:
+        return PostgresError(f"PostgreSQL at {target.safe} refused a statement ({code}): {primary}.")
+    return PostgresError(f"PostgreSQL at {target.safe}: {meaning} ({code}: {primary}).")
+
+
+def _failed_connection(error: Exception, target: PostgresTarget) -> PostgresError:
+    """Why no session came about: the address, the database, or the login."""
+    try:
+        socket.create_connection((target.host, target.port), timeout=target.connect_timeout).close()
+    except socket.gaierror:
+        return PostgresError(f"PostgreSQL's host {target.host} is unknown; check its name in the URL.")
+    except ConnectionRefusedError:
+        return PostgresError(f"Nothing listens on {target.address}; is PostgreSQL running there?")
+    except OSError as failure:
+        return PostgresError(f"PostgreSQL at {target.address} cannot be reached: {failure}.")
+    exists = _database_exists(target)
+    if exists is False:
+        return PostgresError(f"PostgreSQL at {target.address} has no database {target.database!r}; create it first.")
+    if exists is True:
+        return PostgresError(f"PostgreSQL at {target.safe}: the login is right, but may not connect to this database.")
+    password = "no password was given" if target.password is None else "check user and password"
+    reason = _scrubbed(str(_driver_error(error) or error), target)
+    return PostgresError(f"PostgreSQL at {target.safe} did not accept the login; {password} ({reason}).")
+
+
+def _database_exists(target: PostgresTarget) -> bool | None:
+    """Whether the database is there, asked with the same login of ``postgres``; None when that fails as well."""
+    try:
+        with (
+            closing(
+                psycopg2.connect(
+                    host=target.host,
+                    port=target.port,
+                    user=target.user,
+                    password=target.password,
+                    dbname="postgres",
+                    sslmode=target.sslmode,
+                    sslrootcert=target.sslrootcert,
+                    connect_timeout=target.connect_timeout,
+                )
+            ) as session,
+            session.cursor() as cursor,
+        ):
+            cursor.execute("SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", (target.database,))
+            row = cursor.fetchone()
+            return bool(row and row[0])
+    except psycopg2.Error:
+        return None
+
+
+def _driver_error(error: Exception) -> psycopg2.Error | None:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return cause if isinstance(cause, psycopg2.Error) else None
+
+
+def _scrubbed(text: str, target: PostgresTarget) -> str:
+    """One line without the password, should a driver ever quote it."""
+    line = " ".join(text.split())
+    return line.replace(target.password, "***") if target.password else line

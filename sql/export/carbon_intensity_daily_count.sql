@@ -1,0 +1,1 @@
+SELECT count(*) FROM carbon_data.carbon_intensity_daily;

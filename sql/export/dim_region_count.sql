@@ -1,0 +1,1 @@
+SELECT count(*) FROM carbon_data.dim_region;
