@@ -114,8 +114,8 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Land recorded API responses in Bronze."""
+    from lakehouse.clock import machine_clock
     from lakehouse.ingest import ReceivedAt
-    from lakehouse.pipeline import machine_clock
 
     moment = {"now": machine_clock(), "mtime": None}.get(received_at, ...)
     received = ReceivedAt(_time(received_at) if moment is ... else moment)
@@ -137,6 +137,29 @@ def plan(start: From = None, end: To = None, force: Force = False, as_json: Json
         f"{total['requests_count']} requests, {total['half_hours']:,} half-hours, "
         f"about {total['bytes'] / 2**20:,.1f} MiB and {total['seconds']:,.0f} s; nothing was written."
     )
+
+
+@app.command()
+def gaps(start: From = None, end: To = None, as_json: Json = False) -> None:
+    """Show every missing half-hour and why it is missing; by default of the lake's whole range."""
+    from lakehouse import console
+    from lakehouse import gaps as missing
+
+    found = missing.find(settings.load(given.flags), _day(start, "--from"), _day(end, "--to"))
+    rows = [gap.row() for gap in found.gaps]
+    if as_json:
+        document = {"from": found.span.start, "to": found.span.end, "half_hours": found.half_hours, "gaps": rows}
+        console.print_json({**document, "unrefined_responses": found.unrefined})
+        return
+    if rows:
+        shown = [{**row, "regions": ", ".join(map(str, row["regions"])) or "all"} for row in rows]
+        console.print_rows([{k: v for k, v in row.items() if k != "answered_at"} for row in shown], as_json=False)
+    print(
+        f"{found.half_hours:,} of {len(found.span):,} half-hours from {console.text(found.span.start)} to "
+        f"{console.text(found.span.end)} lack something."
+    )
+    if found.unrefined:
+        print(f"{found.unrefined} response(s) have not gone into Silver yet, so their regions were not looked at.")
 
 
 @app.command()
@@ -265,8 +288,9 @@ def _recorded(command: str, work: "Callable[[Run], object]", *, as_json: bool) -
     chosen = settings.load(given.flags)
     from lakehouse import console
     from lakehouse.pipeline import Run
+    from lakehouse.progress import Narrator
 
-    narrator = console.Narrator()
+    narrator = Narrator()
     started = Run(chosen, command, narrator)
     try:
         with started.recorded():
@@ -293,10 +317,11 @@ def _time(text: str) -> datetime:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with the contract's exit code."""
-    sys.exit(_exit_code(list(sys.argv[1:] if arguments is None else arguments)))
+    sys.exit(exit_code(list(sys.argv[1:] if arguments is None else arguments)))
 
 
-def _exit_code(arguments: list[str]) -> int:
+def exit_code(arguments: list[str]) -> int:
+    """Run a command and give its exit code; every mistake is one sentence on stderr."""
     try:
         return int(app(arguments, standalone_mode=False, prog_name="lakehouse") or 0)
     except typer.Exit as leaving:
@@ -305,7 +330,7 @@ def _exit_code(arguments: list[str]) -> int:
         _complain(str(error))
         return ExitCode.USAGE
     except LakehouseError as error:
-        _complain(str(error))
+        _complain(" ".join((str(error), *getattr(error, "__notes__", ()))))
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted; what was committed stays, and the same command goes on from there.")
@@ -316,9 +341,14 @@ def _exit_code(arguments: list[str]) -> int:
     except Exception as error:
         if given.debug:
             raise
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        _complain(f"unexpected {type(error).__name__}: {first} (lakehouse --debug ... shows where)")
+        _complain(f"{_innermost(error) or type(error).__name__} (unexpected; lakehouse --debug ... shows where)")
         return ExitCode.FAILED
+
+
+def _innermost(error: Exception) -> str:
+    """What an unexpected error says; Spark's own cause where Spark is loaded."""
+    loaded = sys.modules.get("lakehouse.session")
+    return str(loaded.reason(error)) if loaded else (str(error).strip().splitlines() or [""])[0]
 
 
 def _complain(sentence: str) -> None:

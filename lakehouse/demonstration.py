@@ -10,6 +10,7 @@ from lakehouse import console
 from lakehouse.errors import UsageError
 from lakehouse.pipeline import STAGES, Report, Run
 from lakehouse.postgres import EmbeddedPostgres
+from lakehouse.progress import Narrator
 from lakehouse.settings import Settings
 from lakehouse.simulator import Match, Rule, Simulator, run_in_thread
 from lakehouse.simulator.kinds import Status
@@ -64,7 +65,7 @@ USING (regionid, date_recorded) WHERE regionid = 13 AND n.intensity_avg <> o.int
 
 
 def _pass(settings: Settings, start: datetime | None, end: datetime | None) -> Report:
-    narrator = console.Narrator()
+    narrator = Narrator()
     run = Run(settings, "run", narrator)
     try:
         with run.recorded():

@@ -1,24 +1,30 @@
 """Responses into Bronze: from the API or from files, in few commits and bounded memory."""
 
 import asyncio
-import gzip
+import signal
 import threading
-import zipfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
-from lakehouse.api import Client, Failure
-from lakehouse.bronze import NotAResponseError, Receipt, Response, contents, window_of
+from lakehouse import recordings
+from lakehouse.api import Failure
+from lakehouse.bronze import NotAResponseError, Response, contents, window_of
 from lakehouse.commits import Commit
-from lakehouse.delta_log import Snapshot
-from lakehouse.errors import SourceMismatchError, UsageError
-from lakehouse.store import Store
+from lakehouse.fetching import Result
+from lakehouse.receipts import Landed
+from lakehouse.recordings import UnreadableError
 from lakehouse.tables import BRONZE
-from lakehouse.windows import Window
+
+if TYPE_CHECKING:
+    from lakehouse.store import Store
+
+Done = TypeVar("Done")
 
 ARROW = pa.schema(
     [
@@ -43,64 +49,20 @@ ARROW = pa.schema(
     ]
 )
 """Bronze as Arrow, for handing rows to Spark without going through Python objects."""
-JSON_ENDINGS = (".json", ".json.gz", ".zip")
-
-
-@dataclass(frozen=True)
-class Held:
-    """What Bronze holds, without the bodies."""
-
-    source: str | None = None
-    receipts: tuple[Receipt, ...] = ()
-    response_ids: frozenset[str] = frozenset()
-    files: frozenset[tuple[str, str]] = frozenset()
-    landing: int = 0
-
-
-def held(bronze: Snapshot | None) -> Held:
-    """Read what Bronze holds; an absent table holds nothing."""
-    if bronze is None:
-        return Held()
-    columns = ["source", "window_start", "window_end", "ingestion_timestamp", "absent", "regionid", "response_id"]
-    rows = bronze.rows([*columns, "source_file", "body_sha256", "landing"]).to_pylist()
-    return Held(
-        source=rows[0]["source"] if rows else None,
-        receipts=tuple(
-            Receipt(
-                Window(row["window_start"], row["window_end"]).span(),
-                row["ingestion_timestamp"],
-                frozenset(row["absent"]),
-            )
-            for row in rows
-            if row["regionid"] is None
-        ),
-        response_ids=frozenset(row["response_id"] for row in rows),
-        files=frozenset((row["source_file"], row["body_sha256"]) for row in rows if row["source_file"]),
-        landing=max((row["landing"] for row in rows), default=0),
-    )
-
-
-def check_source(known: Held, asked: str, root: str) -> None:
-    """Refuse to mix two APIs in one lake.
-
-    Raises:
-        SourceMismatchError: the lake was filled from another source.
-    """
-    if known.source is not None and known.source != asked:
-        raise SourceMismatchError(
-            f"The lake at {root} was filled from {known.source}, not from {asked}: "
-            "start a separate lake with LAKEHOUSE_ROOT=another/place."
-        )
 
 
 @dataclass
 class Landing:
-    """Collects responses and commits them to Bronze when ``batch_bytes`` of bodies are held, and at the end."""
+    """Collects responses, up to ``batch_bytes`` of bodies a commit, and commits them to Bronze.
 
-    store: Store
+    One thread adds and takes; ``commit`` may run in another, one batch after the other.
+    """
+
+    store: "Store"
     source: str
-    known: Held
-    commit: Commit
+    landed: Landed
+    last_landing: int
+    commit_info: Commit
     batch_bytes: int
     received: int = 0
     duplicates: int = 0
@@ -109,22 +71,25 @@ class Landing:
     version: int | None = None
     _batch: list[Response] = field(default_factory=list)
     _bytes: int = 0
-    _seen: set[str] = field(default_factory=set)
-    _landing: int = 0
+    _ids: set[str] = field(default_factory=set)
+    _files: set[tuple[str, str]] = field(default_factory=set)
     _committing: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._landing = self.known.landing
-        self._seen = set(self.known.response_ids)
+        self._ids = set(self.landed.response_ids)
+        self._files = set(self.landed.files)
 
     def add(self, response: Response) -> None:
-        """Hold one response; the same response again is counted and left out."""
+        """Hold one response; the same response or file again is counted and left out."""
         self.received += 1
         identity = response.response_id(self.source)
-        if identity in self._seen:
+        file = (response.file, response.sha256) if response.file is not None else None
+        if identity in self._ids or file in self._files:
             self.duplicates += 1
             return
-        self._seen.add(identity)
+        self._ids.add(identity)
+        if file is not None:
+            self._files.add(file)
         self.empty += not response.contents.periods
         self._batch.append(response)
         self._bytes += len(response.body)
@@ -134,23 +99,27 @@ class Landing:
         """Whether it is time to commit."""
         return self._bytes >= self.batch_bytes
 
-    def flush(self) -> None:
-        """Commit what is held, in window order; nothing when nothing is held."""
-        with self._committing:  # a cancelled caller flushes while its thread still commits
-            self._commit_batch()
+    def take(self) -> list[Response]:
+        """What is held, for ``commit``; nothing is held afterwards."""
+        batch, self._batch, self._bytes = self._batch, [], 0
+        return batch
 
-    def _commit_batch(self) -> None:
-        if not self._batch:
+    def commit(self, batch: Sequence[Response]) -> None:
+        """Append a batch to Bronze in window order, in one commit; none for an empty batch."""
+        if not batch:
             return
-        landing = self._landing + 1
-        batch = sorted(self._batch, key=lambda response: (response.window, response.received_at))
-        rows = [row.row(source=self.source, landing=landing, run_id=self.commit.run_id) for row in batch]
-        frame = self.store.spark.createDataFrame(pa.Table.from_pylist(rows, ARROW)).coalesce(1)
-        commit = Commit(**{**self.commit.__dict__, "landing": landing})
-        self.version = self.store.append(frame, BRONZE, commit).version
-        self._landing = landing
-        self.inserted += len(batch)
-        self._batch, self._bytes = [], 0
+        with self._committing:
+            landing = self.last_landing + 1
+            ordered = sorted(batch, key=lambda response: (response.window, response.received_at))
+            rows = [row.row(source=self.source, landing=landing, run_id=self.commit_info.run_id) for row in ordered]
+            frame = self.store.spark.createDataFrame(pa.Table.from_pylist(rows, ARROW)).coalesce(1)
+            self.version = self.store.append(frame, BRONZE, replace(self.commit_info, landing=landing)).version
+            self.last_landing = landing
+            self.inserted += len(batch)
+
+    def flush(self) -> None:
+        """Commit what is held, after a commit that is under way in another thread."""
+        self.commit(self.take())
 
     def counts(self) -> dict[str, int]:
         """The stage's counts: responses, not half-hours."""
@@ -162,67 +131,92 @@ class Landing:
         }
 
 
-async def land_from_api(client: Client, windows: Sequence[Window], landing: Landing) -> list[Failure]:
-    """Ask for every window and commit what comes; return the windows that did not.
+async def land_from_api(results: AsyncGenerator[Result, None], landing: Landing) -> list[Failure]:
+    """Commit the responses as they come; return the windows that failed.
 
-    While a batch is committed, requests go on, up to the client's queue. Whatever ends this, even Ctrl-C, what
-    was received by then is committed.
+    Requests go on while a batch is committed, so at most two batches are in memory. Whatever ends this, even
+    Ctrl-C, what was received by then is committed.
     """
     failures: list[Failure] = []
+    committing: asyncio.Task[None] | None = None
     try:
-        async for result in client.fetch_all(windows):
-            if isinstance(result, Failure):
-                failures.append(result)
-                continue
-            landing.add(result)
-            if landing.is_full:
-                await asyncio.to_thread(landing.flush)
-    except asyncio.CancelledError:
+        async with aclosing(results):
+            async for result in results:
+                if isinstance(result, Failure):
+                    failures.append(result)
+                    continue
+                landing.add(result)
+                if landing.is_full:
+                    if committing is not None:
+                        await asyncio.shield(committing)
+                    committing = asyncio.create_task(asyncio.to_thread(landing.commit, landing.take()))
+        if committing is not None:
+            await asyncio.shield(committing)
+    except BaseException:
+        if committing is not None:
+            await asyncio.wait([committing])
         landing.flush()
         raise
     landing.flush()
     return failures
 
 
+def until_interrupted(work: Coroutine[Any, Any, Done]) -> Done:
+    """Run to the end; the first Ctrl-C (or SIGTERM) cancels the work, which lands what it has, and no more breaks it.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted and has landed what it had.
+    """
+    interrupted = threading.Event()
+
+    async def guarded() -> Done:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 (this is a coroutine)
+
+        def interrupt() -> None:
+            if not interrupted.is_set():
+                interrupted.set()
+                task.cancel()
+
+        with _handled(interrupt):
+            return await work
+
+    try:
+        return asyncio.run(guarded())
+    except asyncio.CancelledError:
+        if interrupted.is_set():
+            raise KeyboardInterrupt from None
+        raise
+
+
+@contextmanager
+def _handled(interrupt: Callable[[], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM call ``interrupt`` between two steps of the event loop; Spark's own handler comes back.
+
+    Spark's raises in the middle of whatever is going on. Outside the main thread nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        loop.add_signal_handler(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
 @dataclass(frozen=True)
 class BadFile:
-    """A file that is not a response, and why."""
+    """A file that was left out, and why. ``is_empty``: it is a good answer of the API that holds no half-hour."""
 
     name: str
     reason: str
-
-
-def land_from_files(paths: Sequence[Path], landing: Landing, received_at: "ReceivedAt") -> list[BadFile]:
-    """Commit every response found in the files and folders; return the files that hold none.
-
-    Raises:
-        UsageError: a path does not exist, or a folder holds no JSON file.
-    """
-    bad: list[BadFile] = []
-    for number, found in enumerate(_files(paths)):
-        try:
-            body = found.read()
-            said = contents(body)
-            window = window_of(said.periods)
-        except (NotAResponseError, OSError, zipfile.BadZipFile, EOFError) as error:
-            bad.append(BadFile(found.name, str(error)))
-            continue
-        response = Response(
-            body=body,
-            window=window,
-            received_at=received_at.of(number, found.modified),
-            contents=said,
-            file=found.name,
-        )
-        if (found.name, response.sha256) in landing.known.files:
-            landing.received += 1
-            landing.duplicates += 1
-            continue
-        landing.add(response)
-        if landing.is_full:
-            landing.flush()
-    landing.flush()
-    return bad
+    is_empty: bool = False
 
 
 @dataclass(frozen=True)
@@ -236,41 +230,36 @@ class ReceivedAt:
         return (self.moment or modified) + timedelta(microseconds=number)
 
 
-@dataclass(frozen=True)
-class _File:
-    name: str
-    path: Path
-    member: str | None
-    modified: datetime
+def land_from_files(
+    paths: Sequence[Path], landing: Landing, received_at: ReceivedAt, *, largest: int
+) -> Iterator[BadFile]:
+    """Commit every response found in the files and folders; yield those left out, as they are met.
 
-    def read(self) -> bytes:
-        if self.member is not None:
-            with zipfile.ZipFile(self.path) as archive:
-                return archive.read(self.member)
-        data = self.path.read_bytes()
-        return gzip.decompress(data) if self.path.name.endswith(".gz") else data
+    Nobody knows which request an empty answer belongs to, so there is nothing that it could say of any half-hour.
 
-
-def _files(paths: Sequence[Path]) -> Iterator[_File]:
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.name.endswith(JSON_ENDINGS) and file.is_file())
-            if not inside:
-                raise UsageError(f"The folder {path} holds no file that ends in {', '.join(JSON_ENDINGS)}.")
-            for file in inside:
-                yield from _members(file, file.relative_to(path).as_posix())
-        elif path.is_file():
-            yield from _members(path, path.name)
-        else:
-            raise UsageError(f"{path} does not exist.")
-
-
-def _members(path: Path, name: str) -> Iterator[_File]:
-    modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    if not zipfile.is_zipfile(path):
-        yield _File(name, path, None, modified)
-        return
-    with zipfile.ZipFile(path) as archive:
-        for member in sorted(archive.namelist()):
-            if member.endswith(".json"):
-                yield _File(f"{name}/{member}", path, member, modified)
+    Raises:
+        UsageError: a path does not exist, or a folder holds no file to import.
+    """
+    for number, found in enumerate(recordings.find(paths, largest)):
+        try:
+            body = found.read()
+            said = contents(body)
+            if not said.periods:
+                yield BadFile(found.name, "it holds no half-hour", is_empty=bool(body.strip()))
+                continue
+            window = window_of(said.periods)
+        except (NotAResponseError, UnreadableError) as error:
+            yield BadFile(found.name, str(error))
+            continue
+        landing.add(
+            Response(
+                body=body,
+                window=window,
+                received_at=received_at.of(number, found.modified),
+                contents=said,
+                file=found.name,
+            )
+        )
+        if landing.is_full:
+            landing.flush()
+    landing.flush()

@@ -6,67 +6,29 @@ die together, so an exporter that lost its lock can never commit, nor one whose 
 has emptied (the staging tables are unlogged).
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
-from functools import cache
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, text
 from sqlalchemy.exc import DBAPIError
 
-from lakehouse import resources
+from lakehouse import export_log
 from lakehouse.errors import LakeLockedError, PostgresError
+from lakehouse.export_log import REGIONS, Checksum, ExportCounts, Exported, GoldVersion
 from lakehouse.postgres import PostgresTarget, connect, translate
+from lakehouse.statements import load, transaction
 
 LOCK = (0x6C616B65, 1)
 """Key of the exporters' advisory lock: "lake" in ASCII, and a number of ours."""
-STAGING = {
-    "carbon_intensity_daily": "carbon_data.staging_carbon_intensity_daily",
-    "dim_region": "carbon_data.staging_dim_region",
-}
+DAYS = "carbon_intensity_daily"
+STAGING = {table: f"carbon_data.staging_{table}" for table in (DAYS, REGIONS)}
 """The staging table of each published one; its columns, ``run_id`` and optionally ``is_deleted``."""
-_PARENTS_FIRST = ("dim_region", "carbon_intensity_daily")
+_PARENTS_FIRST = (REGIONS, DAYS)
 
 
-@dataclass(frozen=True)
-class ExportCounts:
-    """What an export did to the rows of ``dim_region`` and ``carbon_intensity_daily`` together."""
-
-    inserted: int = 0
-    updated: int = 0
-    deleted: int = 0
-    unchanged: int = 0
-
-    @property
-    def rows_total(self) -> int:
-        """Rows of both tables afterwards."""
-        return self.inserted + self.updated + self.unchanged
-
-
-@dataclass(frozen=True)
-class Checksum:
-    """How many rows there are, and the sum of their numbers."""
-
-    rows: int
-    total: int
-
-
-@dataclass(frozen=True)
-class ExportRecord:
-    """A row of ``export_log``: the Gold version that the tables equal."""
-
-    export_id: int
-    run_id: str
-    gold_version: int
-    gold_table_id: str
-    dim_version: int | None
-    lake_version: int | None
-    counts: ExportCounts
-    checksum: int | None
-    exported_at: datetime
+class ProofError(PostgresError):
+    """The tables would not have been equal to Gold; nothing was committed."""
 
 
 @contextmanager
@@ -108,33 +70,31 @@ def _take_lock(connection: Connection, wait: float) -> bool:
 
 def clear_staging(connection: Connection) -> None:
     """Empty the staging tables of what a run that died has left; nothing is written when they are empty."""
-    with _transaction(connection):
-        if not connection.execute(_statement("staging_is_empty")).scalar_one():
-            connection.execute(_statement("staging_clear"))
+    with transaction(connection):
+        if not connection.execute(load("staging_is_empty")).scalar_one():
+            connection.execute(load("staging_clear"))
 
 
 def apply_staged(
     connection: Connection,
     *,
     run_id: str,
-    gold_version: int,
-    gold_table_id: str,
-    dim_version: int | None = None,
-    lake_version: int | None = None,
+    gold: GoldVersion,
     full: bool,
     staged_rows: int | None = None,
-    checksum: int | None = None,
-) -> ExportCounts:
+    proof: Mapping[str, Checksum] | None = None,
+) -> Exported:
     """Bring the published tables to the staged rows of ``run_id``, log the export, empty the staging tables.
 
-    With ``full`` the staging tables hold all of Gold and the dimension: rows that are not staged are deleted.
-    Without, they hold what changed: rows to insert or update, and with ``is_deleted`` the keys of rows to delete.
-    Rows that are equal are neither locked nor written. The transaction is the caller's: nothing shows before its
-    COMMIT, and it has to be rolled back if this raises.
+    All regions are staged. With ``full`` all days are, too, and those that are not staged are deleted; without,
+    the days that changed: rows to insert or update, and with ``is_deleted`` the keys of rows to delete. Rows that
+    are equal are neither locked nor written. The transaction is the caller's: nothing shows before its COMMIT,
+    and it has to be rolled back if this raises.
 
     Raises:
         LakeLockedError: another session holds the export's lock.
-        PostgresError: a key was staged twice with different values, or not ``staged_rows`` keys in both tables.
+        PostgresError: a key was staged twice with different values, or not ``staged_rows`` days.
+        ProofError: the tables do not have the checksums of ``proof`` now.
     """
     if not connection.in_transaction():
         raise ValueError("apply_staged needs a transaction that the caller commits")
@@ -147,91 +107,68 @@ def apply_staged(
         _refuse_conflicts(connection, table, run)
     if staged_rows is not None:
         _refuse_other_count(connection, run, staged_rows)
-    inserted = updated = deleted = 0
+    inserted, updated, deleted = {}, {}, {}
     for table in _PARENTS_FIRST:
-        inserted += _rows(connection, f"{table}_insert", run)
+        inserted[table] = _rows(connection, f"{table}_insert", run)
         # after the insert, so that a row which another session put there meanwhile is corrected, too
-        updated += _rows(connection, f"{table}_update", run)
-    for table in reversed(_PARENTS_FIRST):
-        deleted += _rows(connection, f"{table}_delete_{'absent' if full else 'marked'}", run)
-    total = count_rows(connection)
-    counts = ExportCounts(inserted, updated, deleted, unchanged=total - inserted - updated)
-    connection.execute(
-        _statement("log_insert"),
-        {
-            "run_id": run_id,
-            "gold_version": gold_version,
-            "gold_table_id": gold_table_id,
-            "dim_version": dim_version,
-            "lake_version": lake_version,
-            "inserted": inserted,
-            "updated": updated,
-            "deleted": deleted,
-            "unchanged": counts.unchanged,
-            "rows_total": total,
-            "checksum": checksum,
-        },
+        updated[table] = _rows(connection, f"{table}_update", run)
+    deleted[DAYS] = _rows(connection, f"{DAYS}_delete_{'absent' if full else 'marked'}", run)
+    deleted[REGIONS] = _rows(connection, f"{REGIONS}_delete_absent", run)
+    days, regions = (
+        ExportCounts(
+            inserted[table],
+            updated[table],
+            deleted[table],
+            count_rows(connection, table) - inserted[table] - updated[table],
+        )
+        for table in (DAYS, REGIONS)
     )
+    counts = Exported(days, regions)
+    if proof is not None:
+        _refuse_difference(checksums(connection), proof)
+    export_log.record(connection, run_id, gold, counts, proof)
     clear_staging(connection)
     return counts
 
 
-def count_rows(connection: Connection) -> int:
-    """Rows of both published tables together: what an export that had nothing to do reports as unchanged."""
-    with _transaction(connection):
-        return sum(int(connection.execute(_statement(f"{table}_count")).scalar_one()) for table in _PARENTS_FIRST)
+def count_rows(connection: Connection, table: str) -> int:
+    """Rows of a published table."""
+    with transaction(connection):
+        return int(connection.execute(load(f"{table}_count")).scalar_one())
 
 
 def checksums(connection: Connection) -> dict[str, Checksum]:
     """A checksum of every month (``2024-02``) and of ``dim_region``, whatever the order of rows.
 
-    A row's text is its columns in table order, joined by ``|``, null as ``\\N``; a date is ``2024-02-29``, a
-    boolean ``true``, a decimal has both its places. Its number is the first 60 bits of the text's SHA-256.
+    The same as :mod:`lakehouse.checksums` computes in Spark, where a row's number is explained.
     """
-    with _transaction(connection):
-        rows = connection.execute(_statement("checksums")).all()
+    with transaction(connection):
+        rows = connection.execute(load("checksums")).all()
     return {part: Checksum(int(count), int(total)) for part, count, total in rows}
 
 
-def last_export(connection: Connection) -> ExportRecord | None:
-    """The newest export, None before the first."""
-    with _transaction(connection):
-        row = connection.execute(_statement("log_last")).mappings().first()
-    if row is None:
-        return None
-    fields: dict[str, Any] = dict(row)
-    counts = ExportCounts(*(fields.pop(name) for name in ("inserted", "updated", "deleted", "unchanged")))
-    checksum: Decimal | None = fields.pop("checksum")
-    return ExportRecord(**fields, counts=counts, checksum=None if checksum is None else int(checksum))
-
-
 def _refuse_conflicts(connection: Connection, table: str, run: dict[str, str]) -> None:
-    keys = connection.execute(_statement(f"{table}_conflicts"), run).all()
+    keys = connection.execute(load(f"{table}_conflicts"), run).all()
     if keys:
         named = "; ".join(", ".join(map(str, key)) for key in keys)
         raise PostgresError(f"{table} was staged with different values for one key ({named}); nothing changed.")
 
 
 def _refuse_other_count(connection: Connection, run: dict[str, str], expected: int) -> None:
-    found = sum(int(connection.execute(_statement(f"{table}_staged"), run).scalar_one()) for table in _PARENTS_FIRST)
+    found = int(connection.execute(load(f"{DAYS}_staged"), run).scalar_one())
     if found != expected:
-        raise PostgresError(f"{found} rows are staged instead of {expected}; nothing changed. Export again.")
+        raise PostgresError(f"{found:,} rows are staged instead of {expected:,}; nothing changed. Export again.")
+
+
+def _refuse_difference(found: Mapping[str, Checksum], wanted: Mapping[str, Checksum]) -> None:
+    wrong = sorted(part for part in {*found, *wanted} if found.get(part) != wanted.get(part))
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ProofError(
+            f"PostgreSQL would differ from Gold in {', '.join(wrong[:3])}{more}; nothing changed. Export again."
+        )
 
 
 def _rows(connection: Connection, name: str, run: dict[str, str]) -> int:
-    result: CursorResult[Any] = connection.execute(_statement(name), run)
+    result: CursorResult[Any] = connection.execute(load(name), run)
     return result.rowcount
-
-
-def _statement(name: str) -> Any:
-    return text(_sql(name))
-
-
-@cache
-def _sql(name: str) -> str:
-    return (resources.path("sql") / "export" / f"{name}.sql").read_text(encoding="utf-8")
-
-
-def _transaction(connection: Connection) -> AbstractContextManager[Any]:
-    """The caller's transaction, or one of our own, so that reading leaves none open."""
-    return nullcontext() if connection.in_transaction() else connection.begin()

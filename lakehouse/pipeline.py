@@ -1,9 +1,8 @@
 """A run: which stages, in which order, under which clock and name, and the row in ``ops.runs`` that it leaves.
 
-Joins the edges (API, files, PostgreSQL, Delta) to the pure layers. The clock lives here and nowhere else.
+Joins the edges (API, files, PostgreSQL, Delta) to the pure layers, and hands the clock to them.
 """
 
-import asyncio
 import hashlib
 import random
 import secrets
@@ -12,34 +11,31 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lakehouse import __version__, delta_log, export, ingest, resources, session, stages
-from lakehouse.api import Client, Failure, Observer, Source, unreachable
-from lakehouse.bronze import Policy, Reason, to_fetch
-from lakehouse.errors import LakehouseError, LakeLockedError, UsageError
-from lakehouse.ingest import BadFile, Held, Landing, ReceivedAt
+from lakehouse import __version__, delta_log, export, ingest, planning, receipts, resources, session, stages
+from lakehouse.api import Client, Failure, Observer
+from lakehouse.bronze import Reason
+from lakehouse.clock import machine_clock
+from lakehouse.errors import LakehouseError, LakeLockedError
+from lakehouse.fetching import fetch_all, unreachable
+from lakehouse.ingest import BadFile, Landing, ReceivedAt
+from lakehouse.receipts import Held
 from lakehouse.settings import PUBLIC_API, Settings
+from lakehouse.source import check_source
 from lakehouse.stages import StageReport, Work
 from lakehouse.store import Store
 from lakehouse.tables import BRONZE, RUNS, TABLES
-from lakehouse.windows import FIRST_SLOT, Span, Window, floor, plan
+from lakehouse.windows import Span, Window
 
 STAGES = ("bronze", "silver", "gold", "export")
-FIRST_LOAD = timedelta(days=7)
-"""What an empty lake fetches when no range is given."""
 JITTER_SECONDS = 0.5
 """Retries of several tasks must not come back in step."""
 MIB = 2**20
-
-
-def machine_clock() -> datetime:
-    """Now, UTC: the one place that asks."""
-    return datetime.now(UTC)
 
 
 @dataclass
@@ -98,6 +94,9 @@ class Listener(Observer):
     def windows_planned(self, windows: Sequence[Window], reasons: dict[Reason, list[Span]]) -> None:
         """The requests of the fetch are known."""
 
+    def left_out(self, file: BadFile) -> None:
+        """A file of an import holds nothing to land."""
+
     def stage_ended(self, report: StageReport) -> None:
         """A stage ended well."""
 
@@ -124,6 +123,7 @@ class Run:
     @contextmanager
     def recorded(self) -> Iterator[None]:
         """The lake locked and its tables there; afterwards, whatever happened, one row in ``ops.runs``."""
+        session.check()
         with locked(self.settings):
             spark = session.open_session(self.spark_options)
             store = Store(spark, self.settings.root)
@@ -131,10 +131,13 @@ class Run:
             store.ensure(*TABLES)
             try:
                 yield
-            except (LakehouseError, KeyboardInterrupt) as error:
+            except BaseException as error:
                 self.report.status = "failed"
-                self.report.error = str(error) or "interrupted"
-                self._record()
+                self.report.error = session.reason(error) or "interrupted"
+                try:
+                    self._record()
+                except Exception as second:  # noqa: BLE001 (whatever it is, the first error is the one to tell)
+                    error.add_note(f"The run could not be recorded either: {session.reason(second)}")
                 raise
             self._record()
 
@@ -150,7 +153,7 @@ class Run:
     def fetch(self, start: datetime | None, end: datetime | None, *, force: bool = False) -> StageReport:
         """Bronze from the API: what of ``[start, end)`` is missing or may have changed."""
         self.listener.stage_began("bronze")
-        return self.stage(lambda: asyncio.run(self._fetch(start, end, force=force)))
+        return self.stage(lambda: ingest.until_interrupted(self._fetch(start, end, force=force)))
 
     def take_in(self, paths: Sequence[Path], source: str | None, received_at: ReceivedAt) -> StageReport:
         """Bronze from files."""
@@ -172,18 +175,18 @@ class Run:
 
     async def _fetch(self, start: datetime | None, end: datetime | None, *, force: bool) -> StageReport:
         bronze = self.work.snapshot(BRONZE)
-        known = ingest.held(bronze)
+        known = receipts.held(self.settings)
         options = {"jitter": lambda: random.uniform(0, JITTER_SECONDS), **self.client_options}  # noqa: S311
         async with Client(self.settings.api, self.clock, self.listener, **options) as client:
             source = await client.identify()
             self.report.lake_clock = source.now
-            ingest.check_source(known, source.identity, self.settings.root)
-            wanted = wanted_span(known, start, end, source.now, self.settings)
-            reasons = reasons_to_fetch(wanted, known, source, self.settings, force=force)
-            windows = plan([span for spans in reasons.values() for span in spans], self.settings.api.window_half_hours)
+            check_source(known.source, source.identity, self.settings.root)
+            wanted = planning.wanted_span(known, start, end, source.now, self.settings)
+            reasons = planning.reasons_to_fetch(wanted, known, source, self.settings, force=force)
+            windows = planning.windows_for(reasons, self.settings)
             self.listener.windows_planned(windows, reasons)
             landing = self._landing("bronze", source.identity, known)
-            self.report.failures = await ingest.land_from_api(client, windows, landing)
+            self.report.failures = await ingest.land_from_api(fetch_all(client, windows), landing)
         done = StageReport("bronze", landing.version, landing.counts(), {BRONZE.name: bronze.version})
         if self.report.failures:
             self.report.stages.append(done)
@@ -192,11 +195,15 @@ class Run:
 
     def _take_in(self, paths: Sequence[Path], source: str | None, received_at: ReceivedAt) -> StageReport:
         bronze = self.work.snapshot(BRONZE)
-        known = ingest.held(bronze)
+        known = receipts.held(self.settings)
         source = source or known.source or PUBLIC_API
-        ingest.check_source(known, source, self.settings.root)
+        check_source(known.source, source, self.settings.root)
         landing = self._landing("import", source, known)
-        self.report.bad_files = ingest.land_from_files(paths, landing, received_at)
+        largest = int(self.settings.api.max_body_mib * MIB)
+        for file in ingest.land_from_files(paths, landing, received_at, largest=largest):
+            self.listener.left_out(file)
+            if not file.is_empty:
+                self.report.bad_files.append(file)
         done = StageReport("import", landing.version, landing.counts(), {BRONZE.name: bronze.version})
         if self.report.bad_files:
             self.report.stages.append(done)
@@ -210,7 +217,8 @@ class Run:
 
     def _landing(self, stage: str, source: str, known: Held) -> Landing:
         batch = int(self.settings.fetch.landing_mib * MIB)
-        return Landing(self.work.store, source, known, self.work.commit(stage), batch)
+        landed = receipts.landed(self.settings)
+        return Landing(self.work.store, source, landed, known.landing, self.work.commit(stage), batch)
 
     def _record(self) -> None:
         """The row of this run: its number is the lake version."""
@@ -283,46 +291,6 @@ def locked(settings: Settings) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def wanted_span(known: Held, start: datetime | None, end: datetime | None, now: datetime, settings: Settings) -> Span:
-    """The half-hours a run is about.
-
-    Without a start: from the oldest half-hour of the lake's range that is missing or may have changed; an empty
-    lake: seven days ago. Without an end: to now.
-
-    Raises:
-        UsageError: the range is empty.
-    """
-    last = floor(now) if end is None else end
-    if start is None and known.receipts:
-        oldest = min(receipt.span.start for receipt in known.receipts)
-        due = to_fetch(Span(oldest, max(oldest, last)), known.receipts, now=now, policy=policy(settings))
-        begins = [span.start for spans in due.values() for span in spans]
-        start = min(begins, default=last)
-        return Span(start, max(start, last))
-    first = start if start is not None else floor(now).replace(hour=0, minute=0) - FIRST_LOAD
-    if first >= last:
-        raise UsageError(f"--from {first:%Y-%m-%dT%H:%MZ} is not before --to {last:%Y-%m-%dT%H:%MZ}.")
-    first = max(first, FIRST_SLOT)
-    return Span(first, max(first, last))
-
-
-def reasons_to_fetch(
-    wanted: Span, known: Held, source: Source, settings: Settings, *, force: bool
-) -> dict[Reason, list[Span]]:
-    """What of the wanted half-hours to ask for, and why; with ``force`` all that have ended."""
-    if force:
-        ended = wanted.clip(wanted.start, max(wanted.start, floor(source.now)))
-        return {Reason.FORCED: [ended]} if len(ended) else {}
-    return to_fetch(wanted, known.receipts, now=source.now, policy=policy(settings))
-
-
-def policy(settings: Settings) -> Policy:
-    """When a half-hour is asked for again."""
-    return Policy(
-        timedelta(hours=settings.fetch.refetch_horizon_hours), timedelta(hours=settings.fetch.empty_retry_hours)
-    )
 
 
 def code_version() -> str:

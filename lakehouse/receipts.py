@@ -36,7 +36,8 @@ class Held:
     @property
     def oldest(self) -> datetime | None:
         """The first slot of the lake's range: asked for ever, with or without success; None in an empty lake."""
-        return min((each.span.start for each in (*self.receipts, *self.lost)), default=None)
+        spans = [receipt.span for receipt in self.receipts] + [lost.span for lost in self.lost]
+        return min((span.start for span in spans), default=None)
 
     def now(self, machine: datetime) -> datetime:
         """The lake's clock without asking anybody: the machine's, or what a simulator was last seen to say."""

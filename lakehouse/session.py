@@ -31,6 +31,29 @@ def open_session(overrides: Mapping[str, str] | None = None) -> SparkSession:
     return spark
 
 
+def check() -> None:
+    """Whether a session can be had, before anything is touched for it.
+
+    Raises:
+        LakehouseError: no JDK 17 or newer, and no session either.
+    """
+    environ = settings.environment()
+    if "PYSPARK_GATEWAY_PORT" not in environ and SparkSession.getActiveSession() is None:
+        java.find(environ)
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what an error says; of one that came from the JVM, its innermost cause's."""
+    cause = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
+    if cause is None or not hasattr(cause, "getCause"):
+        text = str(error)
+    else:
+        while cause.getCause() is not None:
+            cause = cause.getCause()
+        text = f"{cause.getClass().getSimpleName()}: {cause.getMessage()}"
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
 def _prepare_jvm(overrides: Mapping[str, str]) -> None:
     environ = settings.environment()
     settings.set_variable("JAVA_HOME", str(java.find(environ)))

@@ -40,6 +40,7 @@ class ApiSettings(Section):
     requests_per_second: Annotated[float, Field(ge=0)] = Field(5.0, description="0 switches the limit off")
     attempts: Annotated[int, Field(ge=1, le=20)] = 3
     connect_timeout_seconds: Annotated[float, Field(gt=0)] = 5.0
+    read_timeout_seconds: Annotated[float, Field(gt=0)] = Field(15.0, description="Without a byte")
     attempt_timeout_seconds: Annotated[float, Field(gt=0)] = 20.0
     window_half_hours: Annotated[int, Field(ge=1, le=673)] = Field(673, description="673 is 14 days")
     max_body_mib: Annotated[float, Field(gt=0)] = Field(32.0, description="About 7 times a 14-day answer")

@@ -84,6 +84,17 @@ def ceil(moment: datetime) -> datetime:
     return low if low == moment else low + HALF_HOUR
 
 
+def spans(slots: Iterable[datetime]) -> list[Span]:
+    """Distinct slots, in any order, as the fewest ascending spans."""
+    found: list[list[datetime]] = []
+    for slot in sorted(set(slots)):
+        if found and found[-1][1] == slot:
+            found[-1][1] = slot + HALF_HOUR
+        else:
+            found.append([slot, slot + HALF_HOUR])
+    return [Span(start, end) for start, end in found]
+
+
 def joined(wanted: Iterable[Span]) -> list[Span]:
     """The same slots as the fewest ascending spans; those that touch or overlap become one."""
     found: list[Span] = []

@@ -37,6 +37,11 @@ _MEANINGS = {
     "57P02": _ENDED,
     "57P03": "the server is starting or stopping; run the command again",
     "08006": _ENDED,
+    "08003": _ENDED,
+    "08001": "it cannot be reached; is it running?",
+    "22001": "a text is too long for its column; Gold holds a name of over 100 characters",
+    "22021": "a text holds a character that PostgreSQL cannot store",
+    "23503": "the days speak of a region that is not there; run `lakehouse gold`, then export again",
     "57014": "a statement ran into its time limit and was rolled back",
     "25P03": "the session was idle for too long in a transaction, which was rolled back",
 }
@@ -81,13 +86,21 @@ def translate(error: Exception, target: PostgresTarget) -> LakehouseError:
     code = driver_error.pgcode if driver_error else None
     if driver_error is None:
         return PostgresError(f"PostgreSQL at {target.safe}: {_scrubbed(str(error), target)}")
+    return explain(code, driver_error.diag.message_primary or "", target)
+
+
+def explain(code: str | None, message: str, target: PostgresTarget) -> LakehouseError:
+    """What a SQLSTATE with the server's message means, in one sentence without any secret.
+
+    None stands for a connection that broke before an answer came.
+    """
     if code in _LOCKED:
         return LakeLockedError(
             f"PostgreSQL at {target.safe}: another session holds a lock that is needed; run the command later."
         )
-    if code is None:  # the connection broke, so that no answer came
+    if code is None:
         return PostgresError(f"PostgreSQL at {target.safe}: {_ENDED}.")
-    primary = _scrubbed(driver_error.diag.message_primary or "", target)
+    primary = _scrubbed(message, target)
     meaning = _MEANINGS.get(code)
     if meaning is None:
         return PostgresError(f"PostgreSQL at {target.safe} refused a statement ({code}): {primary}.")
