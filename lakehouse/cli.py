@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from lakehouse import __version__, settings
-from lakehouse.errors import ExitCode, LakehouseError, UsageError
+from lakehouse.errors import ExitCode, LakehouseError, QualityError, UsageError
 from lakehouse.windows import parse_day
 
 if TYPE_CHECKING:
@@ -99,9 +99,33 @@ def gold(full_refresh: Full = False, as_json: Json = False) -> None:
 
 
 @app.command()
-def export(as_json: Json = False) -> None:
-    """Make PostgreSQL equal to Gold."""
-    _do("export", ["export"], as_json=as_json)
+def export(
+    version: Annotated[int | None, typer.Option(min=0, help="Gold's version; default: its newest.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Only compare with what was exported last.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Put right what was exported last.")] = False,
+    full_refresh: Full = False,
+    as_json: Json = False,
+) -> None:
+    """Make PostgreSQL equal to Gold, or prove that it is."""
+    if verify and not repair:
+        _verify(version, as_json=as_json)
+        return
+    _recorded("export", lambda run: run.publish(version, full=full_refresh, repair=repair), as_json=as_json)
+
+
+def _verify(version: int | None, *, as_json: bool) -> None:
+    from lakehouse import console, verification
+
+    found = verification.verify(settings.load(given.flags), version)
+    if as_json:
+        console.print_json(found.as_dict())
+    elif found.differences:
+        console.print_rows([difference.as_row() for difference in found.differences], as_json=False)
+    if found.differences:
+        raise QualityError(
+            f"{found.describe()}; `lakehouse export --repair` puts them right, `lakehouse export` brings the newest."
+        )
+    print(found.describe(), file=sys.stderr)
 
 
 @app.command("import")
@@ -262,6 +286,32 @@ def demo(
     demonstration.play(settings.load({**given.flags, "root": str(into)}), into, as_json=as_json)
 
 
+quarantine = typer.Typer(help="Pieces of responses that were refused, and why.", no_args_is_help=True)
+app.add_typer(quarantine, name="quarantine")
+
+
+@quarantine.command("list")
+def quarantine_list(
+    reason: Annotated[str | None, typer.Option(metavar="RULE", help="Only those that broke this rule.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the refused pieces, newest first."""
+    from lakehouse import console
+    from lakehouse.quarantine import listed
+
+    rows = listed(settings.load(given.flags), reason)
+    if not as_json:
+        keep = ("period_from", "regionid", "reasons", "ingestion_timestamp", "response_id", "position", "piece")
+        rows = [{name: row[name] for name in keep} for row in rows]
+    console.print_rows(rows, as_json=as_json)
+
+
+@quarantine.command("replay")
+def quarantine_replay(as_json: Json = False) -> None:
+    """Judge the refused pieces by the rules of now; what is good moves into Silver, the rest stays."""
+    _recorded("quarantine replay", lambda started: started.judge_again(), as_json=as_json)
+
+
 def _do(
     command: str,
     wanted: Sequence[str],
@@ -323,7 +373,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def exit_code(arguments: list[str]) -> int:
     """Run a command and give its exit code; every mistake is one sentence on stderr."""
     try:
-        return int(app(arguments, standalone_mode=False, prog_name="lakehouse") or 0)
+        code = int(app(arguments, standalone_mode=False, prog_name="lakehouse") or 0)
+        if code == INTERRUPTED:  # typer has made this of Ctrl-C
+            raise KeyboardInterrupt
+        return code
     except typer.Exit as leaving:
         return int(leaving.exit_code)
     except TyperException as error:

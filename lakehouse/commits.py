@@ -1,16 +1,18 @@
 """What a commit says about itself, and what that proves about a table's progress.
 
 Every commit of ours carries, in Delta's ``userMetadata`` and so atomically with its data, which stage and run made
-it and which table, version and landing it has consumed. That cursor is a hint: it counts only while the newest
-data commit of the table is ours and the table read has since been added to by us alone. Otherwise the stage
-recomputes in full. Everything here is pure, over histories as delta-rs gives them (newest first).
+it and which tables and versions it has consumed. That account is a hint: it counts only while the newest data
+commit of the table is ours and the tables read have since been added to by us alone. Otherwise the stage recomputes
+in full. Everything here is pure, over histories as delta-rs gives them (newest first).
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+Entry = Mapping[str, Any]
+"""One commit of a history, as delta-rs gives it."""
 MARK = "lakehouse"
 """Tells our metadata from anybody else's JSON."""
 NOT_DATA = frozenset(
@@ -37,15 +39,26 @@ NOT_DATA = frozenset(
 
 @dataclass(frozen=True)
 class Pin:
-    """A table at a version; ``table_id`` is Delta's own id, which a replaced table does not keep."""
+    """A table at a version.
+
+    ``table_id`` is Delta's own id, which a table that is dropped and made anew does not keep; ``commit_id`` is the
+    id of the version's own commit, which copies that went separate ways do not share.
+    """
 
     table_id: str
     version: int
+    commit_id: str | None = None
 
 
 @dataclass(frozen=True)
 class Commit:
-    """What made a commit and what it has consumed. ``landing`` is the last Bronze landing it contains."""
+    """What made a commit and what it has consumed: an account of a table's progress.
+
+    It states that the table, as this commit leaves it, is what its stage makes of the tables ``reads``. ``landing``
+    is the last Bronze landing among them; ``based_on`` the version of the table that the change was found against;
+    ``schema`` the number of the table's declaration. ``at`` is where the statement holds, when it stands elsewhere
+    than in the commit itself (a run that changed nothing says so in ``ops.runs``).
+    """
 
     stage: str
     run_id: str
@@ -53,10 +66,16 @@ class Commit:
     settings_hash: str
     reads: Mapping[str, Pin] = field(default_factory=dict)
     landing: int | None = None
+    based_on: int | None = None
+    schema: int = 1
+    at: Pin | None = None
 
     def to_json(self) -> str:
         """The text for Delta's ``userMetadata``."""
         return json.dumps({MARK: 1, **asdict(self)}, sort_keys=True, separators=(",", ":"))
+
+
+_FIELDS = frozenset(entry.name for entry in fields(Commit))
 
 
 def parse(text: str | None) -> Commit | None:
@@ -65,32 +84,71 @@ def parse(text: str | None) -> Commit | None:
         said = json.loads(text or "")
     except ValueError:
         return None
-    if not isinstance(said, dict) or said.pop(MARK, None) != 1:
+    if not isinstance(said, dict) or said.get(MARK) != 1:
         return None
-    reads = {name: Pin(**pin) for name, pin in said.pop("reads", {}).items()}
-    return Commit(reads=reads, **said)
+    known = {name: value for name, value in said.items() if name in _FIELDS}
+    known["reads"] = {name: Pin(**pin) for name, pin in known.get("reads", {}).items()}
+    known["at"] = Pin(**known["at"]) if known.get("at") else None
+    try:
+        return Commit(**known)
+    except TypeError:  # of ours by its mark, but not by its content
+        return None
 
 
-def newest_data_commit(history: Sequence[Mapping[str, Any]], stage: str) -> Commit | None:
-    """The newest data commit's own account, if ``stage`` of ours made it; None means: recompute in full."""
-    for entry in history:
+def commit_id(entry: Entry) -> str:
+    """The identity of a commit: Delta's id of the transaction; of writers that give none, the commit's time."""
+    return str(entry.get("txnId") or entry.get("inCommitTimestamp") or entry.get("timestamp"))
+
+
+def newest_data_commit(history: Sequence[Entry], stage: str) -> Commit | None:
+    """The newest data commit's own account, if ``stage`` of ours made it and nobody came between.
+
+    None means: the table cannot say how far it is.
+    """
+    for place, entry in enumerate(history):
         if entry.get("operation") in NOT_DATA:
             continue
         commit = parse(entry.get("userMetadata"))
-        return commit if commit is not None and commit.stage == stage else None
+        if commit is None or commit.stage != stage:
+            return None
+        based_on = commit.based_on if commit.based_on is not None else int(entry["version"]) - 1
+        return commit if _in_line(history[place + 1 :], based_on, int(entry["version"]) - 1, frozenset()) else None
     return None
 
 
-def only_added_to(history: Sequence[Mapping[str, Any]], since: int, now: int, stages: frozenset[str]) -> bool:
-    """Whether every commit in ``(since, now]`` is there and either leaves rows alone or was made by ``stages``."""
+def holds(account: Commit, table_id: str, history: Sequence[Entry]) -> bool:
+    """Whether an account that stands elsewhere (``at``) is about this table and no row has changed since."""
+    if account.at is None:
+        return False
+    return added_to_since(account.at, table_id, history, stages=frozenset())
+
+
+def added_to_since(
+    pin: Pin, table_id: str, history: Sequence[Entry], *, stages: frozenset[str], harmless: frozenset[str] = NOT_DATA
+) -> bool:
+    """Whether this is the pinned table, and all that came after the pin was made by ``stages`` or left rows alone.
+
+    ``history`` is newest first and begins with the table's present version. A pin whose own commit is no longer in
+    the log proves nothing.
+    """
+    if not history or pin.table_id != table_id or pin.version > int(history[0]["version"]):
+        return False
+    pinned = next((entry for entry in history if int(entry["version"]) == pin.version), None)
+    if pinned is None or pin.commit_id is None or commit_id(pinned) != pin.commit_id:
+        return False
+    return _in_line(history, pin.version, int(history[0]["version"]), stages, harmless)
+
+
+def _in_line(
+    history: Sequence[Entry], since: int, until: int, stages: frozenset[str], harmless: frozenset[str] = NOT_DATA
+) -> bool:
+    """Whether every commit in ``(since, until]`` is there, and either harmless or made by ``stages``."""
     entries = {int(entry["version"]): entry for entry in history}
-    for version in range(since + 1, now + 1):
+    for version in range(since + 1, until + 1):
         entry = entries.get(version)
         if entry is None:
             return False
-        if entry.get("operation") in NOT_DATA:
-            continue
         commit = parse(entry.get("userMetadata"))
-        if commit is None or commit.stage not in stages:
+        if entry.get("operation") not in harmless and (commit is None or commit.stage not in stages):
             return False
     return True

@@ -34,15 +34,17 @@ class Database:
 
 
 @contextmanager
-def database(settings: Settings) -> Iterator[Database]:
+def database(settings: Settings, *, must_exist: bool = False) -> Iterator[Database]:
     """The export's database; the embedded server runs while the block lasts.
 
     Raises:
-        UsageError: a URL that cannot be used.
+        UsageError: a URL that cannot be used, or with ``must_exist`` an embedded database that no export has made.
         LakehouseError: the embedded server cannot be started.
     """
     stated = settings.postgres
     if stated.url is None:
+        if must_exist and not settings.embedded_data.exists():
+            raise UsageError(f"There is no embedded database for {settings.root} yet; `lakehouse export` makes it.")
         with EmbeddedPostgres(settings.embedded_data) as target:
             yield Database(target, target)
         return
@@ -61,9 +63,7 @@ def run_psql(settings: Settings, arguments: Sequence[str]) -> int:
         UsageError: the embedded database was asked for, but no export has made it yet.
         LakehouseError: no psql on this machine.
     """
-    if settings.postgres.url is None and not settings.embedded_data.exists():
-        raise UsageError(f"There is no embedded database for {settings.root} yet; `lakehouse export` makes it.")
-    with database(settings) as at:
+    with database(settings, must_exist=True) as at:
         shipped = str(EmbeddedPostgres(settings.embedded_data).psql)
         program = shipped if settings.postgres.url is None else shutil.which("psql") or shipped
         try:

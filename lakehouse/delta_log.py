@@ -11,7 +11,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from lakehouse.commits import Pin
+from lakehouse.commits import Pin, commit_id
 from lakehouse.errors import LakehouseError
 
 
@@ -24,8 +24,20 @@ class Snapshot:
 
     @property
     def pin(self) -> Pin:
-        """The table's id and this version."""
-        return Pin(str(self.table.metadata().id), self.table.version())
+        """The table's id, this version and its commit (None when the log no longer has it)."""
+        newest = next(iter(self.history(self.version - 1)), None)
+        known = newest is not None and int(newest["version"]) == self.version
+        return Pin(self.table_id, self.version, commit_id(newest) if newest is not None and known else None)
+
+    @property
+    def table_id(self) -> str:
+        """Delta's own id of the table."""
+        return str(self.table.metadata().id)
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """The table's properties, as set at creation or since."""
+        return dict(self.table.metadata().configuration)
 
     @property
     def version(self) -> int:
@@ -55,6 +67,15 @@ class Snapshot:
         names = ", ".join(f'"{name}"' for name in columns)
         answer = QueryBuilder().register("rows", self.table).execute(f"SELECT {names} FROM rows")  # noqa: S608
         return pa.table(answer.read_all())
+
+    def newest_rows(self, columns: Sequence[str], by: str, limit: int) -> list[dict[str, Any]]:
+        """The named columns of the ``limit`` rows with the highest ``by``, highest first."""
+        names = ", ".join(f'"{name}"' for name in columns)
+        query = f'SELECT {names} FROM rows ORDER BY "{by}" DESC LIMIT {int(limit)}'  # noqa: S608
+        found: list[dict[str, Any]] = pa.table(
+            QueryBuilder().register("rows", self.table).execute(query).read_all()
+        ).to_pylist()
+        return found
 
     def totals(self) -> Mapping[str, int]:
         """Files, rows and bytes, from the log's statistics alone."""

@@ -9,11 +9,6 @@ CHANGE = "_change"
 INSERT, UPDATE, DELETE = "insert", "update", "delete"
 
 
-def insertions(wanted: DataFrame) -> DataFrame:
-    """Every wanted row as an insert, for a table known to be empty."""
-    return wanted.withColumn(CHANGE, F.lit(INSERT))
-
-
 def difference(
     wanted: DataFrame, current: DataFrame, *, key: Sequence[str], values: Sequence[str], deleting: bool
 ) -> DataFrame:

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from lakehouse import statements
 
@@ -36,11 +36,6 @@ class ExportCounts:
         """Rows of the table afterwards."""
         return self.inserted + self.updated + self.unchanged
 
-    @property
-    def written(self) -> int:
-        """Rows that were touched."""
-        return self.inserted + self.updated + self.deleted
-
 
 @dataclass(frozen=True)
 class Exported:
@@ -49,14 +44,18 @@ class Exported:
     days: ExportCounts = field(default_factory=ExportCounts)
     regions: ExportCounts = field(default_factory=ExportCounts)
 
+    def untouched(self) -> "Exported":
+        """What the next export counts if it finds nothing to do."""
+        return Exported(*(ExportCounts(unchanged=table.rows_total) for table in (self.days, self.regions)))
+
 
 @dataclass(frozen=True)
 class GoldVersion:
-    """What is exported. The time of its commit tells it from the same number in a copy that went its own way."""
+    """What is exported. The commit's id tells it from the same version of a copy of the table that went its own way."""
 
     table_id: str
     version: int
-    committed_at: datetime | None = None
+    commit_id: str | None = None
     dim_version: int | None = None
     lake_version: int | None = None
 
@@ -72,6 +71,11 @@ class ExportRecord:
     checksum: int | None
     regions_checksum: int | None
     exported_at: datetime
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it was proven by checksums (not so before migration 0004)."""
+        return self.checksum is not None and self.regions_checksum is not None
 
     def is_whole(self, found: Mapping[str, Checksum]) -> bool:
         """Whether the tables, of these checksums, still are as this export left them."""
@@ -99,7 +103,7 @@ def last_export(connection: Connection) -> ExportRecord | None:
         gold=GoldVersion(
             row["gold_table_id"],
             row["gold_version"],
-            row["gold_committed_at"],
+            row["gold_commit_id"],
             row["dim_version"],
             row["lake_version"],
         ),
@@ -119,7 +123,7 @@ def record(
         "run_id": run_id,
         "gold_version": gold.version,
         "gold_table_id": gold.table_id,
-        "gold_committed_at": gold.committed_at,
+        "gold_commit_id": gold.commit_id,
         "dim_version": gold.dim_version,
         "lake_version": gold.lake_version,
         "rows_total": counts.days.rows_total,
@@ -132,7 +136,7 @@ def record(
     connection.execute(statements.load("log_insert"), values)
 
 
-def _counts(row: Mapping[str, Any], prefix: str) -> ExportCounts:
+def _counts(row: RowMapping, prefix: str) -> ExportCounts:
     return ExportCounts(*(int(row[prefix + name]) for name in ("inserted", "updated", "deleted", "unchanged")))
 
 

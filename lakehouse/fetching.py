@@ -1,8 +1,8 @@
 """Many windows through one client: several at a time, halved where refused as too long, and not for ever."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from lakehouse.api import Client, Failure, Observer
@@ -13,45 +13,34 @@ from lakehouse.windows import Window
 
 SHORTEST_TO_HALVE = 49
 """Half-hours; a refused window of up to a day is refused for another reason than its length."""
-QUEUE_SIZE = 10
-"""Responses that may wait for the caller: two for each of five requests under way."""
 
 Result = Response | Failure
+Take = Callable[[Result], Awaitable[None]]
 
 
-async def fetch_all(client: Client, windows: Sequence[Window]) -> AsyncGenerator[Result, None]:
-    """Every window's response or failure, as they come.
+async def fetch_all(client: Client, windows: Sequence[Window], take: Take) -> None:
+    """Hand every window's response or failure to ``take``, as they come; while it waits, its worker asks no more.
 
-    After several failures in a row the windows left are not asked any more and come as failures too.
+    After several failures in a row the windows left are not asked any more and are handed on as failures too. What
+    has been received has been handed on, however this ends.
     """
-    crew = _Crew(client, list(reversed(windows)))
+    crew = _Crew(client, take, list(reversed(windows)))
     workers = [asyncio.create_task(crew.work()) for _ in range(client.settings.concurrency)]
-
-    async def close() -> None:
-        await asyncio.wait(workers)
-        await crew.done.put(None)
-
-    closing = asyncio.create_task(close())
     try:
-        while (result := await crew.done.get()) is not None:
-            yield result
-        await asyncio.gather(*workers)  # a fault of ours in one of them comes out here
+        await asyncio.gather(*workers)
     finally:
-        for task in (*workers, closing):
-            task.cancel()
-        await asyncio.gather(*workers, closing, return_exceptions=True)
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
 
 
 @dataclass
 class _Crew:
-    """The workers' common ground: the windows that wait, next one last, and how it has gone lately.
-
-    None in the queue says that all are done.
-    """
+    """The workers' common ground: the windows that wait, next one last, and how it has gone lately."""
 
     client: Client
+    take: Take
     waiting: list[Window]
-    done: "asyncio.Queue[Result | None]" = field(default_factory=lambda: asyncio.Queue(QUEUE_SIZE))
     failed_in_a_row: int = 0
     last_error: str = ""
 
@@ -65,9 +54,9 @@ class _Crew:
             window = self.waiting.pop()
             if self.failed_in_a_row >= self.client.settings.give_up_after:
                 reason = f"not asked: {self.failed_in_a_row} windows in a row had failed, the last: {self.last_error}"
-                await self.done.put(Failure(window, reason, asked=False))
+                await self.take(Failure(window, reason, asked=False))
             elif (result := await self.fetched(window)) is not None:
-                await self.done.put(result)
+                await self.take(result)
 
     async def fetched(self, window: Window) -> Result | None:
         """The window's response or failure; None when its halves are asked instead."""

@@ -3,7 +3,7 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.tables import DIM_REGION, FUELS, GOLD, LABELS, PERIODS_PER_DAY, REGIONS
+from lakehouse.tables import DIM_REGION, FUELS, GOLD, LABELS, LATER_FUELS, PERIODS_PER_DAY, REGIONS
 
 
 def touched_days(changes: DataFrame) -> DataFrame:
@@ -21,6 +21,7 @@ def daily(half_hours: DataFrame) -> DataFrame:
         _mean(F.col("intensity_forecast"), n).alias("intensity_avg"),
         _mode().alias("index_mode"),
         *(_mean(F.col(f"fuel_{fuel}"), n).alias(f"fuel_{fuel}") for fuel in FUELS),
+        *(_mean_of_stated(F.col(f"fuel_{fuel}")).alias(f"fuel_{fuel}") for fuel in LATER_FUELS),
         n.cast("int").alias("n_periods"),
         F.min("intensity_forecast").alias("intensity_min"),
         F.max("intensity_forecast").alias("intensity_max"),
@@ -53,6 +54,11 @@ def _mean(value: Column, n: Column) -> Column:
     """
     total = F.sum(value.cast("decimal(7,2)"))
     return F.round((total / n.cast("decimal(10,0)")).cast("decimal(24,10)"), 2).cast("decimal(10,2)")
+
+
+def _mean_of_stated(value: Column) -> Column:
+    """The mean over the half-hours that state the value; null if none does."""
+    return _mean(value, F.nullif(F.count(value), F.lit(0)))
 
 
 def _mode() -> Column:

@@ -3,26 +3,23 @@
 import asyncio
 import signal
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from lakehouse import recordings
-from lakehouse.api import Failure
+from lakehouse.api import Client, Failure
 from lakehouse.bronze import NotAResponseError, Response, contents, window_of
 from lakehouse.commits import Commit
-from lakehouse.fetching import Result
+from lakehouse.fetching import Result, fetch_all
 from lakehouse.receipts import Landed
 from lakehouse.recordings import UnreadableError
-from lakehouse.tables import BRONZE
-
-if TYPE_CHECKING:
-    from lakehouse.store import Store
+from lakehouse.windows import Window
 
 Done = TypeVar("Done")
 
@@ -55,10 +52,11 @@ ARROW = pa.schema(
 class Landing:
     """Collects responses, up to ``batch_bytes`` of bodies a commit, and commits them to Bronze.
 
-    One thread adds and takes; ``commit`` may run in another, one batch after the other.
+    ``append`` makes one commit of rows and gives its version. One thread adds and takes; ``commit`` may run in
+    another, one batch after the other.
     """
 
-    store: "Store"
+    append: Callable[[pa.Table, Commit], int]
     source: str
     landed: Landed
     last_landing: int
@@ -112,8 +110,8 @@ class Landing:
             landing = self.last_landing + 1
             ordered = sorted(batch, key=lambda response: (response.window, response.received_at))
             rows = [row.row(source=self.source, landing=landing, run_id=self.commit_info.run_id) for row in ordered]
-            frame = self.store.spark.createDataFrame(pa.Table.from_pylist(rows, ARROW)).coalesce(1)
-            self.version = self.store.append(frame, BRONZE, replace(self.commit_info, landing=landing)).version
+            commit = replace(self.commit_info, landing=landing)
+            self.version = self.append(pa.Table.from_pylist(rows, ARROW), commit)
             self.last_landing = landing
             self.inserted += len(batch)
 
@@ -131,25 +129,29 @@ class Landing:
         }
 
 
-async def land_from_api(results: AsyncGenerator[Result, None], landing: Landing) -> list[Failure]:
-    """Commit the responses as they come; return the windows that failed.
+async def land_from_api(client: Client, windows: Sequence[Window], landing: Landing) -> list[Failure]:
+    """Ask for every window and commit what comes; return the windows that failed.
 
-    Requests go on while a batch is committed, so at most two batches are in memory. Whatever ends this, even
-    Ctrl-C, what was received by then is committed.
+    Requests go on while a batch is committed, until the next one is full too, so that about two are in memory.
+    Whatever ends this, even Ctrl-C, what was received by then is committed.
     """
     failures: list[Failure] = []
     committing: asyncio.Task[None] | None = None
+
+    async def take(result: Result) -> None:
+        nonlocal committing
+        if isinstance(result, Failure):
+            failures.append(result)
+            return
+        landing.add(result)
+        while landing.is_full:
+            if committing is not None:
+                await asyncio.shield(committing)  # raises what the commit has raised
+            if landing.is_full:  # of those who waited, the first one sees to it
+                committing = asyncio.create_task(asyncio.to_thread(landing.commit, landing.take()))
+
     try:
-        async with aclosing(results):
-            async for result in results:
-                if isinstance(result, Failure):
-                    failures.append(result)
-                    continue
-                landing.add(result)
-                if landing.is_full:
-                    if committing is not None:
-                        await asyncio.shield(committing)
-                    committing = asyncio.create_task(asyncio.to_thread(landing.commit, landing.take()))
+        await fetch_all(client, windows, take)
         if committing is not None:
             await asyncio.shield(committing)
     except BaseException:

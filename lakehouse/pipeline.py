@@ -10,24 +10,38 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from lakehouse import __version__, delta_log, export, ingest, planning, receipts, resources, session, stages
+from lakehouse import (
+    __version__,
+    aggregating,
+    delta_log,
+    export,
+    ingest,
+    planning,
+    quarantine,
+    receipts,
+    refining,
+    resources,
+    session,
+)
 from lakehouse.api import Client, Failure, Observer
 from lakehouse.bronze import Reason
 from lakehouse.clock import machine_clock
+from lakehouse.commits import Commit
 from lakehouse.errors import LakehouseError, LakeLockedError
-from lakehouse.fetching import fetch_all, unreachable
+from lakehouse.fetching import unreachable
 from lakehouse.ingest import BadFile, Landing, ReceivedAt
 from lakehouse.receipts import Held
 from lakehouse.settings import PUBLIC_API, Settings
 from lakehouse.source import check_source
-from lakehouse.stages import StageReport, Work
+from lakehouse.stages import GateError, StageReport, Work
 from lakehouse.store import Store
 from lakehouse.tables import BRONZE, RUNS, TABLES
 from lakehouse.windows import Span, Window
@@ -144,7 +158,11 @@ class Run:
     def stage(self, work: Callable[[], StageReport]) -> StageReport:
         """Do one stage, timed and reported."""
         began = time.perf_counter()
-        done = work()
+        try:
+            done = work()
+        except GateError as stopped:
+            self.report.stages.append(replace(stopped.report, seconds=time.perf_counter() - began))
+            raise
         done = replace(done, seconds=time.perf_counter() - began)
         self.report.stages.append(done)
         self.listener.stage_ended(done)
@@ -164,14 +182,24 @@ class Run:
         """Silver, Gold with its regions, and the export, as far as wanted, in this order."""
         if "silver" in wanted:
             self.listener.stage_began("silver")
-            self.stage(lambda: stages.refine(self.work, full=full))
+            self.stage(lambda: refining.refine(self.work, full=full, contract=quarantine.contract(self.settings)))
         if "gold" in wanted:
             self.listener.stage_began("gold")
-            self.stage(lambda: stages.aggregate(self.work, full=full))
-            self.stage(lambda: stages.describe_regions(self.work, full=full))
+            self.stage(lambda: aggregating.aggregate(self.work, full=full))
+            self.stage(lambda: aggregating.describe_regions(self.work, full=full))
         if "export" in wanted:
-            self.listener.stage_began("export")
-            self.stage(lambda: export.publish(self.work, self.settings))
+            self.publish(full=full)
+
+    def publish(self, version: int | None = None, *, full: bool = False, repair: bool = False) -> StageReport:
+        """PostgreSQL from Gold, at a version or its newest."""
+        self.listener.stage_began("export")
+        return self.stage(lambda: export.publish(self.work, self.settings, version=version, full=full, repair=repair))
+
+    def judge_again(self) -> StageReport:
+        """Silver once more for the responses that have pieces in quarantine, by the rules of now."""
+        self.listener.stage_began("silver")
+        contract = quarantine.contract(self.settings)
+        return self.stage(lambda: refining.refine(self.work, again=True, contract=contract))
 
     async def _fetch(self, start: datetime | None, end: datetime | None, *, force: bool) -> StageReport:
         bronze = self.work.snapshot(BRONZE)
@@ -186,7 +214,7 @@ class Run:
             windows = planning.windows_for(reasons, self.settings)
             self.listener.windows_planned(windows, reasons)
             landing = self._landing("bronze", source.identity, known)
-            self.report.failures = await ingest.land_from_api(fetch_all(client, windows), landing)
+            self.report.failures = await ingest.land_from_api(client, windows, landing)
         done = StageReport("bronze", landing.version, landing.counts(), {BRONZE.name: bronze.version})
         if self.report.failures:
             self.report.stages.append(done)
@@ -218,7 +246,12 @@ class Run:
     def _landing(self, stage: str, source: str, known: Held) -> Landing:
         batch = int(self.settings.fetch.landing_mib * MIB)
         landed = receipts.landed(self.settings)
-        return Landing(self.work.store, source, landed, known.landing, self.work.commit(stage), batch)
+        return Landing(self._append, source, landed, known.landing, self.work.commit(stage), batch)
+
+    def _append(self, responses: pa.Table, commit: Commit) -> int:
+        """One commit of Bronze rows, in one file."""
+        frame = self.work.store.spark.createDataFrame(responses).coalesce(1)
+        return self.work.store.append(frame, BRONZE, commit).version
 
     def _record(self) -> None:
         """The row of this run: its number is the lake version."""
@@ -241,11 +274,12 @@ class Run:
             "stages": [
                 {
                     "stage": done.stage,
-                    "status": "ok",
+                    "status": done.status,
                     "seconds": done.seconds,
                     "version": done.version,
                     "reads": dict(done.reads),
                     "counts": dict(done.counts),
+                    "account": done.account,
                 }
                 for done in report.stages
             ],
@@ -254,11 +288,7 @@ class Run:
                 {"window_start": lost.window.start, "window_end": lost.window.end, "error": lost.error}
                 for lost in report.failures
             ],
-            "quality": [
-                {"stage": done.stage, "rule": rule, "level": level, "failed": failed}
-                for done in report.stages
-                for rule, level, failed in done.quality
-            ],
+            "quality": [{"stage": done.stage, **asdict(result)} for done in report.stages for result in done.quality],
         }
         frame = store.spark.createDataFrame([row], RUNS.ddl).coalesce(1)
         store.append(frame, RUNS, self.work.commit(self.command))

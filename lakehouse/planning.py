@@ -43,7 +43,7 @@ def requests(
         "requests_count": len(rows),
         "half_hours": half_hours,
         "bytes": size,
-        "seconds": round(_seconds(len(rows), size, settings), 1),
+        "seconds": round(seconds(len(rows), size, settings), 1),
     }
 
 
@@ -106,7 +106,7 @@ def _row(window: Window, reasons: Mapping[Reason, list[Span]]) -> dict[str, Any]
     }
 
 
-def _seconds(requests: int, size: int, settings: Settings) -> float:
+def seconds(requests: int, size: int, settings: Settings) -> float:
     """What the slowest of rate limit, latency and line takes."""
     rate = settings.api.requests_per_second
     limited = requests / rate if rate else 0.0

@@ -81,10 +81,10 @@ def refused(settings: Settings) -> Iterator[Refused]:
     for row in rows:
         slot = _slot(row["period_from"])
         span = windows.get(row["response_id"]) if slot is None else Span(slot, slot + HALF_HOUR)
-        if span is not None:
-            regionid = row["regionid"] or ""
-            number = int(regionid) if regionid.isascii() and regionid.isdigit() else None
-            yield Refused(span, number if number in ALL else None, tuple(sorted(row["reasons"])))
+        text = row["regionid"] or ""
+        regionid = int(text) if text.isascii() and text.isdigit() else None
+        if span is not None and regionid in (None, *ALL):  # a region 19 explains no gap
+            yield Refused(span, regionid, tuple(row["reasons"]))
 
 
 def _windows(settings: Settings) -> dict[str, Span]:

@@ -13,6 +13,7 @@ from lakehouse.console import console, said
 from lakehouse.ingest import BadFile
 from lakehouse.pipeline import Listener
 from lakehouse.stages import StageReport
+from lakehouse.tables import GOLD
 from lakehouse.windows import Span, Window
 
 LINE_SECONDS = 5.0
@@ -89,7 +90,7 @@ class Narrator(Listener):
         self.close()
         version = "nothing to write" if report.version is None else f"version {report.version}"
         if report.stage == "export":
-            version = "PostgreSQL"
+            version = f"PostgreSQL equals Gold version {report.reads[GOLD.name]}"
         self._say(f"{report.stage}: {said(report.counts)} ({version}, {report.seconds:.1f} s)")
 
     def close(self) -> None:

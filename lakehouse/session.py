@@ -1,6 +1,7 @@
 """One Spark session a process, built from ``spark-defaults.conf`` however the process was started."""
 
 import shlex
+import sys
 from collections.abc import Mapping
 
 from pyspark.sql import SparkSession
@@ -57,6 +58,8 @@ def reason(error: BaseException) -> str:
 def _prepare_jvm(overrides: Mapping[str, str]) -> None:
     environ = settings.environment()
     settings.set_variable("JAVA_HOME", str(java.find(environ)))
+    if "PYSPARK_PYTHON" not in environ:  # else Spark's Python workers are whatever "python3" is on the PATH
+        settings.set_variable("PYSPARK_PYTHON", sys.executable)
     # Read by spark-submit for the driver's JVM before anything is logged.
     logging = f"-Dlog4j2.configurationFile={resources.path('conf') / 'log4j2.properties'}"
     if logging not in environ.get("SPARK_SUBMIT_OPTS", ""):

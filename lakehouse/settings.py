@@ -7,7 +7,7 @@ the environment or a file only, and never show in a ``repr``.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -64,6 +64,15 @@ class FetchSettings(Section):
     landing_mib: Annotated[float, Field(gt=0)] = Field(64.0, description="Bodies held before a commit")
 
 
+class QualitySettings(Section):
+    """What stops Silver before it writes anything."""
+
+    contract: Literal["evolve", "freeze"] = Field(
+        "evolve", description="What a field or fuel that nobody knew does: kept beside the rest, or stop"
+    )
+    fail: tuple[str, ...] = Field((), description="Names of rules that stop the stage when one piece breaks them")
+
+
 class PostgresSettings(Section):
     """Where the daily table is published; no URL means the embedded server."""
 
@@ -84,6 +93,7 @@ class Settings(BaseSettings):
     root: str = "data/lake"
     api: ApiSettings = ApiSettings()
     fetch: FetchSettings = FetchSettings()
+    quality: QualitySettings = QualitySettings()
     postgres: PostgresSettings = PostgresSettings()
 
     @classmethod

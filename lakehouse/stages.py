@@ -1,38 +1,48 @@
-"""Silver, Gold and the regions: what to read, the pure transformation, what to write. One commit each at most.
+"""What the stages share: what they need, what they report, and how a difference becomes one commit at most.
 
-A stage first asks the tables how far they are (``commits``); where they cannot say, it recomputes in full. Either
+A stage first asks the tables how far they are (``cursors``); where they cannot say, it computes everything. Either
 way the same comparison decides what is written, so the result is the same.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse import commits, delta_log, gold, quality, silver
-from lakehouse.commits import Commit, Pin
+from lakehouse import delta_log
+from lakehouse.commits import Commit
 from lakehouse.delta_log import Snapshot
-from lakehouse.difference import CHANGE, DELETE, INSERT, UPDATE, difference, insertions
-from lakehouse.errors import LakehouseError
+from lakehouse.difference import CHANGE, DELETE, INSERT, UPDATE, difference
+from lakehouse.errors import LakehouseError, QualityError
+from lakehouse.quality import RuleResult
 from lakehouse.store import Store
-from lakehouse.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER, Table
-
-LANDING_STAGES = frozenset({"bronze", "import"})
-"""The stages whose commits may stand in Bronze; anything else makes Silver look at all of it again."""
+from lakehouse.tables import Table
 
 
 @dataclass(frozen=True)
 class StageReport:
-    """What a stage did. ``version`` is the one it wrote, None when there was nothing to write."""
+    """What a stage did. ``version`` is the one it wrote, None when there was nothing to write.
+
+    ``account`` is what the stage knows of its table's progress, for runs that leave no commit to say it.
+    """
 
     stage: str
     version: int | None
     counts: Mapping[str, int]
     reads: Mapping[str, int] = field(default_factory=dict)
-    quality: tuple[tuple[str, str, int], ...] = ()
+    quality: tuple[RuleResult, ...] = ()
     seconds: float = 0.0
+    status: str = "ok"
+    account: str | None = None
+
+
+class GateError(QualityError):
+    """A rule, or the contract with the API, stopped a stage; nothing was written. Carries the stage's report."""
+
+    def __init__(self, sentence: str, report: StageReport) -> None:
+        super().__init__(sentence)
+        self.report = replace(report, status="failed")
 
 
 @dataclass(frozen=True)
@@ -44,10 +54,24 @@ class Work:
     code_version: str
     settings_hash: str
 
-    def commit(self, stage: str, reads: Mapping[str, Snapshot] | None = None, landing: int | None = None) -> Commit:
-        """What a commit of this run says about itself; ``reads`` are the tables read, by name."""
+    def commit(
+        self,
+        stage: str,
+        reads: Mapping[str, Snapshot] | None = None,
+        landing: int | None = None,
+        *,
+        writes: tuple[Table, Snapshot] | None = None,
+    ) -> Commit:
+        """What a commit of this run says about itself.
+
+        ``reads`` are the tables read, by name; ``writes`` the table written and how it stood.
+        """
         pins = {name: snapshot.pin for name, snapshot in (reads or {}).items()}
-        return Commit(stage, self.run_id, self.code_version, self.settings_hash, pins, landing)
+        commit = Commit(stage, self.run_id, self.code_version, self.settings_hash, pins, landing)
+        if writes is not None:
+            table, now = writes
+            commit = replace(commit, based_on=now.version, schema=table.schema)
+        return commit
 
     def snapshot(self, table: Table) -> Snapshot:
         """The table's newest version.
@@ -65,9 +89,9 @@ class Work:
 class Tally:
     """How many rows have to be written, by kind, and the range of ``along`` they lie in."""
 
-    rows: Mapping[str, int]
-    low: object | None
-    high: object | None
+    rows: Mapping[str, int] = field(default_factory=dict)
+    low: object | None = None
+    high: object | None = None
 
     @property
     def total(self) -> int:
@@ -85,164 +109,13 @@ class Tally:
         }
 
 
-def refine(work: Work, *, full: bool = False) -> StageReport:
-    """Silver from Bronze: parse, judge, let the newest win, write what differs."""
-    bronze, table = work.snapshot(BRONZE), work.snapshot(SILVER)
-    newest_landing = _newest_landing(bronze)
-    cursor = None if full else _silver_cursor(table, bronze, newest_landing)
-    if cursor == newest_landing:
-        return StageReport("silver", None, _nothing(table), {BRONZE.name: bronze.version})
-
-    responses = work.store.read(BRONZE, bronze.version)
-    if cursor is not None:
-        pending = responses.where(F.col("landing") > cursor)
-        responses = pending.unionByName(silver.overlapping(responses.where(F.col("landing") <= cursor), pending))
-
-    seen, kept = Observation(), Observation()
-    judged = responses.transform(silver.pieces).transform(silver.typed).transform(silver.judged)
-    wanted = (
-        judged.observe(
-            seen,
-            F.count(F.lit(1)).alias("received"),
-            F.count_if(quality.refuses(F.col("broken"))).alias("quarantined"),
-            *quality.counts(F.col("broken")),
-        )
-        .transform(silver.good)
-        .transform(silver.newest)
-        .observe(kept, F.count(F.lit(1)).alias("wanted"))
-    )
-    current = work.store.read(SILVER, table.version)
-    if cursor is not None:
-        low, high = _reach(pending)
-        current = current.where(F.col("timestamp").between(F.lit(low), F.lit(high)))
-    changes = _changes(wanted, current, table, SILVER, deleting=cursor is None).persist()
-    try:
-        tally = _tally(changes, "timestamp")
-        received, quarantined = int(seen.get["received"]), int(seen.get["quarantined"])
-        keys = int(kept.get["wanted"])
-        if quarantined:
-            _quarantine(work, judged.transform(silver.refused, bronze=responses), bronze)
-        commit = work.commit("silver", {BRONZE.name: bronze}, newest_landing)
-        version = _write(work, changes, tally, table, SILVER, commit, "timestamp")
-    finally:
-        changes.unpersist()
-    counts = {
-        "received": received,
-        "duplicates": received - quarantined - keys,
-        **tally.counts(keys),
-        "quarantined": quarantined,
-    }
-    broken = tuple((rule.name, rule.level, int(seen.get[rule.name])) for rule in quality.RULES)
-    return StageReport("silver", version, counts, {BRONZE.name: bronze.version}, broken)
+def nothing(table: Snapshot) -> dict[str, int]:
+    """The counts of a stage that had nothing to do."""
+    return Tally().counts(int(table.totals()["rows"]))
 
 
-def aggregate(work: Work, *, full: bool = False) -> StageReport:
-    """Gold from Silver: only the days that changed since Gold last looked, or all when it cannot say."""
-    half_hours, table = work.snapshot(SILVER), work.snapshot(GOLD)
-    reads = {SILVER.name: half_hours.version}
-    since = None if full else _gold_cursor(table, half_hours)
-    if since == half_hours.version:
-        return StageReport("gold", None, _nothing(table), reads)
-
-    source = work.store.read(SILVER, half_hours.version)
-    current = work.store.read(GOLD, table.version)
-    if since is not None:
-        touched = work.store.changes(SILVER, since, half_hours.version).transform(gold.touched_days).persist()
-        reach = touched.agg(F.min("date_recorded"), F.max("date_recorded")).first()
-        if reach is None or reach[0] is None:
-            touched.unpersist()
-            return StageReport("gold", None, _nothing(table), reads)
-        days = F.lit(reach[0]), F.lit(reach[1])
-        on_days = source.where((F.col("timestamp") >= days[0]) & (F.col("timestamp") < F.date_add(days[1], 1)))
-        source = (
-            on_days.withColumn("date_recorded", F.to_date("timestamp"))
-            .join(F.broadcast(touched), list(GOLD.key), "left_semi")
-            .select(*SILVER.column_names)
-        )
-        current = current.where(F.col("date_recorded").between(*days)).join(
-            F.broadcast(touched), list(GOLD.key), "left_semi"
-        )
-    kept = Observation()
-    wanted = source.transform(gold.daily).observe(kept, F.count(F.lit(1)).alias("wanted"))
-    changes = _changes(wanted, current, table, GOLD, deleting=True).persist()
-    try:
-        tally = _tally(changes, "date_recorded")
-        keys = int(kept.get["wanted"])
-        version = _write(
-            work, changes, tally, table, GOLD, work.commit("gold", {SILVER.name: half_hours}), "date_recorded"
-        )
-    finally:
-        changes.unpersist()
-    return StageReport("gold", version, tally.counts(keys), reads)
-
-
-def describe_regions(work: Work, *, full: bool = False) -> StageReport:
-    """``dim_region`` from Gold, when Gold has moved on since."""
-    days, table = work.snapshot(GOLD), work.snapshot(DIM_REGION)
-    reads = {GOLD.name: days.version}
-    cursor = None if full else commits.newest_data_commit(table.newest_commits(), "dim_region")
-    if cursor is not None and cursor.reads.get(GOLD.name) == days.pin:
-        return StageReport("dim_region", None, _nothing(table), reads)
-    wanted = work.store.read(GOLD, days.version).transform(gold.regions)
-    current = work.store.read(DIM_REGION, table.version)
-    changes = _changes(wanted, current, table, DIM_REGION, deleting=True).persist()
-    try:
-        tally = _tally(changes, "regionid")
-        version = _write(
-            work, changes, tally, table, DIM_REGION, work.commit("dim_region", {GOLD.name: days}), "regionid"
-        )
-    finally:
-        changes.unpersist()
-    there = int(table.totals()["rows"]) + tally.rows.get(INSERT, 0) - tally.rows.get(DELETE, 0)
-    return StageReport("dim_region", version, tally.counts(there), reads)
-
-
-def _silver_cursor(table: Snapshot, bronze: Snapshot, newest_landing: int) -> int | None:
-    """The last landing that Silver surely contains, None when all of Bronze has to be looked at."""
-    commit = commits.newest_data_commit(table.newest_commits(), "silver")
-    pin = commit.reads.get(BRONZE.name) if commit else None
-    if commit is None or pin is None or commit.landing is None or pin.table_id != bronze.pin.table_id:
-        return None
-    if pin.version > bronze.version or commit.landing > newest_landing:
-        return None
-    history = bronze.history(since=pin.version)
-    added = commits.only_added_to(history, pin.version, bronze.version, LANDING_STAGES)
-    return commit.landing if added else None
-
-
-def _gold_cursor(table: Snapshot, half_hours: Snapshot) -> int | None:
-    """The Silver version that Gold surely reflects, None when it has to be computed in full."""
-    commit = commits.newest_data_commit(table.newest_commits(), "gold")
-    pin: Pin | None = commit.reads.get(SILVER.name) if commit else None
-    if pin is None or pin.table_id != half_hours.pin.table_id or pin.version > half_hours.version:
-        return None
-    there = {int(entry["version"]) for entry in half_hours.history(since=pin.version)}
-    return pin.version if there >= set(range(pin.version + 1, half_hours.version + 1)) else None
-
-
-def _newest_landing(bronze: Snapshot) -> int:
-    return max(bronze.rows(["landing"]).column("landing").to_pylist(), default=0)
-
-
-def _nothing(table: Snapshot) -> dict[str, int]:
-    return Tally({}, None, None).counts(int(table.totals()["rows"]))
-
-
-def _reach(pending: DataFrame) -> tuple[datetime, datetime]:
-    """First and last half-hour that the pending responses may speak of."""
-    half = F.expr("INTERVAL 30 MINUTES")
-    row = pending.agg(F.min(F.col("window_start") - half), F.max("window_end")).first()
-    assert row is not None  # noqa: S101 (an aggregate without groups has one row)
-    return row[0], row[1]
-
-
-def _changes(wanted: DataFrame, current: DataFrame, now: Snapshot, table: Table, *, deleting: bool) -> DataFrame:
-    if now.totals()["files"] == 0:
-        return insertions(wanted)
-    return difference(wanted, current, key=table.key, values=table.values, deleting=deleting)
-
-
-def _tally(changes: DataFrame, along: str) -> Tally:
+def tally(changes: DataFrame, along: str) -> Tally:
+    """Count them."""
     rows = changes.groupBy(CHANGE).agg(F.count(F.lit(1)), F.min(along), F.max(along)).collect()
     return Tally(
         {row[0]: int(row[1]) for row in rows},
@@ -251,29 +124,67 @@ def _tally(changes: DataFrame, along: str) -> Tally:
     )
 
 
-def _write(
-    work: Work, changes: DataFrame, tally: Tally, now: Snapshot, table: Table, commit: Commit, along: str
-) -> int | None:
-    """Append to an empty table, MERGE into another; nothing at all when nothing differs."""
-    if tally.total == 0:
-        return None
-    if now.totals()["files"] == 0:
-        ordered = changes.drop(CHANGE).repartitionByRange(along).sortWithinPartitions(along, *_others(table.key, along))
-        return work.store.append(ordered, table, commit).version
-    bounds = F.col(f"t.{along}").between(F.lit(tally.low), F.lit(tally.high))
-    return work.store.merge(changes, table, commit, bounds).version
+@dataclass(frozen=True)
+class Layout:
+    """How the first load of a table is laid out: sorted ``along`` a column, in ``parts`` numbered by ``part``."""
+
+    along: str
+    parts: int = 1
+    part: Column | None = None
+
+    def arrange(self, rows: DataFrame, key: Sequence[str]) -> DataFrame:
+        """The rows in their files' order; a part never shares a file with another."""
+        apart = rows.coalesce(1) if self.part is None else rows.repartitionById(self.parts, self.part)
+        return apart.sortWithinPartitions(self.along, *(name for name in key if name != self.along))
 
 
-def _others(key: Sequence[str], along: str) -> list[str]:
-    return [name for name in key if name != along]
+def write(
+    work: Work, changes: DataFrame, counted: Tally, table: Table, now: Snapshot, commit: Commit, along: str
+) -> tuple[int | None, str]:
+    """MERGE what differs; nothing at all when nothing does. The version written, and the account for the run's row."""
+    if counted.total == 0:
+        return None, stands(commit, now)
+    bounds = F.col(f"t.{along}").between(F.lit(counted.low), F.lit(counted.high))
+    version = work.store.merge(changes, table, commit, bounds).version
+    return version, stands(commit, work.snapshot(table))
 
 
-def _quarantine(work: Work, refused: DataFrame, bronze: Snapshot) -> None:
-    """Append the refused pieces that are not there yet, before Silver says that it has consumed them."""
-    there = work.store.read(QUARANTINE).select(*QUARANTINE.key)
-    new = refused.join(there, list(QUARANTINE.key), "left_anti").persist()
+def fill(
+    work: Work, rows: DataFrame, table: Table, now: Snapshot, commit: Commit, layout: Layout
+) -> tuple[int | None, str, Tally]:
+    """Append to an empty table: the version written (None without a row), the account, and how many rows."""
+    written = work.store.append(layout.arrange(rows, table.key), table, commit)
+    if written.version == now.version:  # Delta makes no commit of nothing
+        return None, stands(commit, now), Tally()
+    account = stands(commit, work.snapshot(table))
+    return written.version, account, Tally({INSERT: written.metrics["numOutputRows"]})
+
+
+def stands(commit: Commit, at: Snapshot) -> str:
+    """The account that a table, as it is, is what the commit says."""
+    return replace(commit, at=at.pin).to_json()
+
+
+def bring(
+    work: Work, wanted: DataFrame, current: DataFrame, table: Table, now: Snapshot, commit: Commit, layout: Layout
+) -> tuple[int | None, str, dict[str, int]]:
+    """Make ``current``, a part of the table or all of it, what is ``wanted``: inserts, updates and deletes.
+
+    The version written (None: nothing differed), the account, and the counts.
+    """
+    if is_empty(now):
+        version, account, counted = fill(work, wanted, table, now, commit, layout)
+        return version, account, counted.counts(counted.total)
+    changes = difference(wanted, current, key=table.key, values=table.values, deleting=True).persist()
     try:
-        if not new.isEmpty():
-            work.store.append(new, QUARANTINE, work.commit("quarantine", {BRONZE.name: bronze}))
+        counted = tally(changes, layout.along)
+        there = current.count()
+        version, account = write(work, changes, counted, table, now, commit, layout.along)
     finally:
-        new.unpersist()
+        changes.unpersist()
+    return version, account, counted.counts(there + counted.rows.get(INSERT, 0) - counted.rows.get(DELETE, 0))
+
+
+def is_empty(table: Snapshot) -> bool:
+    """Whether a table has no file, so that whatever is wanted is new."""
+    return table.totals()["files"] == 0

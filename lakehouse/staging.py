@@ -8,8 +8,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from sqlalchemy import Connection
 
+from lakehouse import session
 from lakehouse.delta_log import Snapshot
-from lakehouse.errors import LakehouseError, PostgresError
+from lakehouse.errors import LakehouseError
 from lakehouse.mirror import DAYS, STAGING
 from lakehouse.postgres import PostgresTarget, explain
 from lakehouse.statements import load
@@ -20,6 +21,10 @@ BATCH_ROWS = 10_000
 CONNECTIONS = 2
 """JDBC connections at once: a day's table is small, and each costs a log-in."""
 _SQL_EXCEPTION = "java.sql.SQLException"
+
+
+class UnreadableError(LakehouseError):
+    """Spark could not read the rows that were to be staged."""
 
 
 def everything(days: DataFrame) -> DataFrame:
@@ -33,18 +38,18 @@ def changed(days: DataFrame, changes: DataFrame) -> DataFrame:
     One row per key. A key that ``days`` lacks comes with ``is_deleted`` and no values. What the feed says of a row
     is not used: it tells of several versions, and across a RESTORE also of rows that stayed as they were.
     """
-    keys = changes.select(*GOLD.key).distinct()
+    keys = changes.select(*GOLD.key).coalesce(1).distinct()
     there = days.withColumn("is_deleted", F.lit(False))
     found = F.broadcast(keys).join(there, list(GOLD.key), "left")
     return found.select(*GOLD.column_names, F.coalesce("is_deleted", F.lit(True)).alias("is_deleted"))
 
 
 def stage_days(rows: DataFrame, run_id: str, target: PostgresTarget) -> None:
-    """Append rows with ``is_deleted`` to the staging table; committed per connection, so seen by an export only.
+    """Append rows with ``is_deleted`` to the staging table. Each connection commits its own.
 
     Raises:
         PostgresError: the server refuses or is gone.
-        LakehouseError: Gold could not be read.
+        UnreadableError: Gold or its change feed could not be read.
     """
     url, properties = target.jdbc()
     marked = rows.withColumn("run_id", F.lit(run_id)).coalesce(CONNECTIONS)
@@ -62,16 +67,15 @@ def stage_regions(connection: Connection, regions: Snapshot, run_id: str) -> Non
 
 
 def _meaning(error: Py4JJavaError | PySparkException, target: PostgresTarget) -> LakehouseError:
-    """What Spark's exception comes from: PostgreSQL, by its SQLSTATE, or Gold's files."""
-    cause = _java(error)
-    first = str(error).strip().splitlines()[0]
+    """What Spark's exception comes from: PostgreSQL, by its SQLSTATE, or the reading of Gold."""
+    cause, sql_state, message = _java(error), None, ""
     while cause is not None:
-        sql_state = _sql_state(cause)
-        if sql_state is not None:
-            return explain(sql_state, str(cause.getMessage()), target)
-        first = str(cause.getMessage()).splitlines()[0]
+        if (state := _sql_state(cause)) is not None:  # a batch's exception wraps that of its statement
+            sql_state, message = state, str(cause.getMessage())
         cause = cause.getCause()
-    return LakehouseError(f"Gold's rows could not be brought to PostgreSQL at {target.safe}: {first}")
+    if sql_state is not None:
+        return explain(sql_state, message.removeprefix("ERROR: ").removeprefix("FATAL: "), target)
+    return UnreadableError(f"Gold could not be read for {target.safe}: {session.reason(error)}")
 
 
 def _java(error: Py4JJavaError | PySparkException) -> Any:
@@ -84,4 +88,4 @@ def _sql_state(exception: Any) -> str | None:
     kind = exception.getClass()
     while kind is not None and kind.getName() != _SQL_EXCEPTION:
         kind = kind.getSuperclass()
-    return None if kind is None else str(exception.getSQLState())
+    return None if kind is None else str(exception.getSQLState() or "no code")

@@ -11,8 +11,9 @@ from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse import delta_log, tables
+from lakehouse import delta_log, tables, upgrades
 from lakehouse.commits import Commit
+from lakehouse.delta_log import Snapshot
 from lakehouse.difference import CHANGE, DELETE, INSERT, UPDATE
 from lakehouse.errors import LakehouseError
 from lakehouse.tables import Table
@@ -44,16 +45,17 @@ class Store:
         return f"{self.root.rstrip('/')}/{table.path}"
 
     def ensure(self, *wanted: Table) -> None:
-        """Create the tables that do not exist yet and make all known ones readable by name."""
+        """Create the tables that do not exist yet, bring those of older releases up to this one, make all readable.
+
+        Raises:
+            LakehouseError: a newer release wrote one, or no upgrade leads from it to this one.
+        """
         for table in wanted:
             snapshot = delta_log.open_table(self.path(table))
             if snapshot is None:
                 self._create(table)
-            elif missing := set(table.column_names) - set(snapshot.column_names):
-                raise LakehouseError(
-                    f"{table.name} at {self.path(table)} lacks {', '.join(sorted(missing))}: it was written by "
-                    "another version of this package; start a new root with LAKEHOUSE_ROOT or use that version."
-                )
+            else:
+                self._upgrade(table, snapshot)
         self.register()
 
     def register(self) -> None:
@@ -123,6 +125,20 @@ class Store:
             builder = builder.property(f"delta.constraints.{name}", check)
         builder.execute()
 
+    def _upgrade(self, table: Table, snapshot: Snapshot) -> None:
+        """Add what upgrades declare. Each step can be done again, should a run die between two of them."""
+        found = int(snapshot.properties.get(tables.SCHEMA_PROPERTY, "1"))
+        path = f"delta.`{self.path(table)}`"
+        for addition in upgrades.additions(table, found, snapshot.column_names):
+            column = addition.column
+            self.spark.sql(
+                f"ALTER TABLE {path} ADD COLUMNS "
+                f"({column.name} {column.type} COMMENT '{_escaped(column.comment)}' AFTER {addition.after})"
+            )
+        if found < table.schema:
+            number = f"'{tables.SCHEMA_PROPERTY}' = '{table.schema}'"
+            self.spark.sql(f"ALTER TABLE {path} SET TBLPROPERTIES ({number})")
+
     @contextmanager
     def _saying(self, commit: Commit) -> Iterator[None]:
         """MERGE takes its metadata from the session's settings; unset it whatever happens."""
@@ -141,4 +157,8 @@ class Store:
 
 
 def _quoted(path: str) -> str:
-    return path.rstrip("/").replace("'", "\\'")
+    return _escaped(path.rstrip("/"))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "\\'")

@@ -8,12 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 FUELS = ("biomass", "coal", "gas", "hydro", "imports", "nuclear", "other", "solar", "wind")
-"""The nine fuels of the regional mix, in the order of our columns."""
+"""The nine fuels of the regional mix, in the order of our columns. A half-hour without one of them is refused."""
+LATER_FUELS: tuple[str, ...] = ()
+"""Fuels that the API added later: their columns are null where a half-hour does not state them."""
+KNOWN_FUELS = FUELS + LATER_FUELS
 LABELS = ("very low", "low", "moderate", "high", "very high")
 """Labels of intensity, least severe first."""
 PERIODS_PER_DAY = 48
 """Half-hours in a UTC day, on clock-change days too."""
 
+SCHEMA_PROPERTY = "lakehouse.schema"
+"""Table property: the number of the declaration that a table was made by, or brought up to (``upgrades``)."""
 FOREVER = "interval 36500 days"
 """Delta refuses versions older than a table's retention, vacuumed or not; a hundred years means never."""
 
@@ -30,7 +35,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A Delta table. ``name`` is ``schema.table``; ``path`` is the same place under the lake's root."""
+    """A Delta table. ``name`` is ``schema.table``; ``path`` is the same place under the lake's root.
+
+    ``schema`` numbers the declaration; it rises when columns or properties change, with an entry in ``upgrades``.
+    """
 
     name: str
     comment: str
@@ -39,6 +47,7 @@ class Table:
     checks: Mapping[str, str] = field(default_factory=dict)
     append_only: bool = False
     provenance: tuple[str, ...] = ()
+    schema: int = 1
 
     @property
     def path(self) -> str:
@@ -64,6 +73,7 @@ class Table:
     def properties(self) -> dict[str, str]:
         """Delta table properties, set at creation."""
         return {
+            SCHEMA_PROPERTY: str(self.schema),
             "delta.appendOnly": str(self.append_only).lower(),
             "delta.enableChangeDataFeed": "true",
             "delta.enableInCommitTimestamps": "true",
@@ -75,7 +85,10 @@ class Table:
 
 
 def _fuel_columns(type_: str, what: str) -> tuple[Column, ...]:
-    return tuple(Column(f"fuel_{fuel}", type_, f"{what} from {fuel}, percent of generation") for fuel in FUELS)
+    return tuple(
+        Column(f"fuel_{fuel}", type_, f"{what} from {fuel}, percent of generation", nullable=fuel in LATER_FUELS)
+        for fuel in KNOWN_FUELS
+    )
 
 
 BRONZE = Table(
@@ -119,6 +132,9 @@ SILVER = Table(
         Column("intensity_forecast", "INT", "Forecast carbon intensity, gCO2/kWh"),
         Column("intensity_index", "STRING", "Label of the intensity: very low, low, moderate, high, very high"),
         *_fuel_columns("DECIMAL(5,2)", "Share"),
+        Column(
+            "extra", "STRING", "What the API said beside this, as JSON with sorted keys; null: nothing", nullable=True
+        ),
         Column("response_id", "STRING", "A Bronze response that carried this value"),
         Column("ingestion_timestamp", "TIMESTAMP", "When that response was received, UTC"),
     ),
@@ -183,7 +199,7 @@ DIM_REGION = Table(
 
 _STAGE = (
     "STRUCT<stage: STRING, status: STRING, seconds: DOUBLE, version: BIGINT, "
-    "reads: MAP<STRING,BIGINT>, counts: MAP<STRING,BIGINT>>"
+    "reads: MAP<STRING,BIGINT>, counts: MAP<STRING,BIGINT>, account: STRING>"
 )
 
 RUNS = Table(
@@ -202,7 +218,11 @@ RUNS = Table(
         Column("lake_clock", "TIMESTAMP", "The API's clock when asked, UTC; null if it was not", nullable=True),
         Column("started_at", "TIMESTAMP", "Machine clock at the start, UTC"),
         Column("finished_at", "TIMESTAMP", "Machine clock at the end, UTC"),
-        Column("stages", f"ARRAY<{_STAGE}>", "What each stage read, wrote and counted; seconds of wall time"),
+        Column(
+            "stages",
+            f"ARRAY<{_STAGE}>",
+            "What each stage read, wrote and counted; seconds of wall time; account: JSON of what its table is made of",
+        ),
         Column("versions", "MAP<STRING,BIGINT>", "Version of every table after this run"),
         Column(
             "failed_windows",
@@ -211,8 +231,8 @@ RUNS = Table(
         ),
         Column(
             "quality",
-            "ARRAY<STRUCT<stage: STRING, rule: STRING, level: STRING, failed: BIGINT>>",
-            "Rows that broke each rule, zeros included",
+            "ARRAY<STRUCT<stage: STRING, rule: STRING, level: STRING, failed: BIGINT, checked: BIGINT>>",
+            "Pieces that broke each rule, zeros included, of those checked; level drift: a field not known before",
         ),
     ),
 )

@@ -16,7 +16,7 @@ from lakehouse.simulator import Simulator, ThreadedSimulator, run_in_thread
 from lakehouse.store import Store
 from lakehouse.tables import TABLES
 
-pytest_plugins = ["tests.postgres_fixtures"]
+pytest_plugins = ["tests.postgres_fixtures", "tests.export_fixtures"]
 
 PROJECT = Path(__file__).resolve().parent.parent
 RECORDED = PROJECT.parent / "shared" / "real"

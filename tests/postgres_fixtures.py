@@ -6,13 +6,14 @@ skips that one by name where there is none.
 
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from lakehouse import migrations
-from lakehouse.postgres import EmbeddedPostgres, PostgresTarget, connect
+from lakehouse.postgres import EmbeddedPostgres, PostgresTarget, cluster, connect
 from lakehouse.postgres.binaries import system_binaries
 
 TEMPLATE = "template_carbon"
@@ -45,10 +46,14 @@ class Server:
 
 
 def _running(home: Path, binaries: Path | None = None) -> Iterator[Server]:
-    with EmbeddedPostgres(home, binaries=binaries) as target:
-        server = Server(target)
-        server.migrate_template()
-        yield server
+    server = EmbeddedPostgres(home, binaries=binaries)
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as settings:
+            for name in ("fsync", "synchronous_commit", "full_page_writes"):  # no test cuts this server's power
+                settings.setitem(cluster.SETTINGS, name, "off")
+            started = Server(stack.enter_context(server))
+        started.migrate_template()
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ def half_hours(spark: SparkSession, *rows: dict[str, Any]) -> DataFrame:
                 "intensity_forecast": 100,
                 "intensity_index": "low",
                 **fuels,
+                "extra": None,
                 "response_id": "r",
                 "ingestion_timestamp": DAY,
                 **row,

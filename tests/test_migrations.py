@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import migrations, resources
+from lakehouse import export_log, migrations, resources
 from lakehouse.errors import LakehouseError, LakeLockedError, PostgresError
+from lakehouse.export_log import ExportCounts, Exported, GoldVersion
 from lakehouse.postgres import EmbeddedPostgres, PostgresTarget, connect
 
 pytestmark = pytest.mark.integration
 
-FILES = ["0001_regions_and_days.sql", "0002_export_log.sql", "0003_staging.sql"]
+FILES = ["0001_regions_and_days.sql", "0002_export_log.sql", "0003_staging.sql", "0004_export_log_by_table.sql"]
 REGION = "INSERT INTO carbon_data.dim_region VALUES (13, 'London', 'UKPN London', 'dno_region', NULL)"
 DAY = """
     INSERT INTO carbon_data.carbon_intensity_daily VALUES
@@ -42,7 +43,7 @@ def test_builds_everything_from_zero_and_then_has_nothing_to_do(empty_database: 
     before = query(empty_database, "SELECT relname, xmin::text FROM pg_class ORDER BY 1")
     assert migrations.migrate(empty_database) == []
     assert query(empty_database, "SELECT relname, xmin::text FROM pg_class ORDER BY 1") == before
-    assert query(empty_database, "SELECT * FROM carbon_migrations.alembic_version") == [("0003",)]
+    assert query(empty_database, "SELECT * FROM carbon_migrations.alembic_version") == [("0004",)]
 
 
 def test_has_the_columns_of_the_contract(any_database: PostgresTarget):
@@ -132,18 +133,39 @@ def test_upgrades_an_older_schema_and_keeps_its_data(empty_database: PostgresTar
     with connect(empty_database) as connection, connection.begin():
         connection.exec_driver_sql(REGION)
         connection.exec_driver_sql(DAY)
-    (whole / "migrations" / "0004_note.sql").write_text(
+    (whole / "migrations" / "0005_note.sql").write_text(
         "ALTER TABLE carbon_data.carbon_intensity_daily ADD COLUMN note TEXT NOT NULL DEFAULT '100% :old';"
     )
-    with pytest.raises(PostgresError, match=r"lacks 0002_export_log\.sql, 0003_staging\.sql, 0004_note\.sql;"):
+    with pytest.raises(PostgresError, match=r"lacks 0002_export_log\.sql, .*, 0005_note\.sql;"):
         migrations.check(empty_database, sql=whole)
     applied = migrations.migrate(empty_database, sql=whole)
-    assert applied[:3] == [*FILES[1:], "0004_note.sql"]
+    assert applied[:4] == [*FILES[1:], "0005_note.sql"]
     rows = query(
         empty_database,
         "SELECT regionid, date_recorded::text, intensity_avg::text, note FROM carbon_data.carbon_intensity_daily",
     )
     assert rows == [(13, "2024-02-29", "123.45", "100% :old")]
+
+
+def test_upgrades_a_log_that_did_not_tell_the_tables_apart(empty_database: PostgresTarget, sql: Path):
+    later = sql / "migrations" / "0004_export_log_by_table.sql"
+    text = later.read_text()
+    later.unlink()
+    migrations.migrate(empty_database, sql=sql)
+    with connect(empty_database) as connection, connection.begin():
+        connection.exec_driver_sql("""
+            INSERT INTO carbon_data.export_log (
+                run_id, gold_version, gold_table_id, inserted, updated, deleted, unchanged, rows_total
+            ) VALUES ('old-run', 7, 'gold-id', 54, 2, 1, 16, 72)
+        """)
+    later.write_text(text)
+    migrations.migrate(empty_database, sql=sql)
+    with connect(empty_database) as connection:
+        kept = export_log.last_export(connection)
+    assert kept is not None
+    assert (kept.run_id, kept.gold) == ("old-run", GoldVersion("gold-id", 7))
+    assert kept.counts == Exported(ExportCounts(54, 2, 1, 16), ExportCounts())
+    assert not kept.is_proven
 
 
 def test_refuses_a_file_edited_after_it_was_applied(any_database: PostgresTarget, sql: Path):
@@ -161,14 +183,14 @@ def test_takes_other_line_ends_for_the_same_file(any_database: PostgresTarget, s
 
 
 def test_refuses_a_database_that_is_newer_than_the_code(any_database: PostgresTarget, sql: Path):
-    (sql / "migrations" / "0004_future.sql").write_text("CREATE TABLE carbon_data.future ();")
+    (sql / "migrations" / "0005_future.sql").write_text("CREATE TABLE carbon_data.future ();")
     migrations.migrate(any_database, sql=sql)
     for act in (migrations.migrate, migrations.check):
-        with pytest.raises(LakehouseError, match=r"0004_future\.sql, which this version of lakehouse does not know"):
+        with pytest.raises(LakehouseError, match=r"0005_future\.sql, which this version of lakehouse does not know"):
             act(any_database)
 
 
-@pytest.mark.parametrize("name", ["0005_gap.sql", "0003_twice.sql", "later.sql"])
+@pytest.mark.parametrize("name", ["0006_gap.sql", "0003_twice.sql", "later.sql"])
 def test_refuses_a_number_out_of_line(any_database: PostgresTarget, sql: Path, name: str):
     (sql / "migrations" / name).write_text("SELECT 1;")
     with pytest.raises(LakehouseError, match="out of line"):
@@ -176,17 +198,17 @@ def test_refuses_a_number_out_of_line(any_database: PostgresTarget, sql: Path, n
 
 
 def test_rolls_a_failing_migration_back_and_keeps_the_one_before(empty_database: PostgresTarget, sql: Path):
-    (sql / "migrations" / "0004_breaks.sql").write_text(
+    (sql / "migrations" / "0005_breaks.sql").write_text(
         "CREATE TABLE carbon_data.half_done (); SELECT 1 / 0; CREATE TABLE carbon_data.never ();"
     )
-    with pytest.raises(PostgresError, match=r"sql/0004_breaks\.sql could not be applied\. .*division by zero"):
+    with pytest.raises(PostgresError, match=r"sql/0005_breaks\.sql could not be applied\. .*division by zero"):
         migrations.migrate(empty_database, sql=sql)
-    assert query(empty_database, "SELECT * FROM carbon_migrations.alembic_version") == [("0003",)]
+    assert query(empty_database, "SELECT * FROM carbon_migrations.alembic_version") == [("0004",)]
     assert query(empty_database, "SELECT name FROM carbon_migrations.applied_migration ORDER BY 1") == [
         (name,) for name in FILES
     ]
     assert query(empty_database, "SELECT to_regclass('carbon_data.half_done')::text") == [(None,)]
-    (sql / "migrations" / "0004_breaks.sql").unlink()
+    (sql / "migrations" / "0005_breaks.sql").unlink()
     migrations.migrate(empty_database, sql=sql)
     migrations.check(empty_database, sql=sql)
 
@@ -206,7 +228,7 @@ def test_applies_the_views_again_when_a_view_changed(any_database: PostgresTarge
 
 
 def test_applies_the_views_again_when_a_migration_had_to_drop_one(any_database: PostgresTarget, sql: Path):
-    (sql / "migrations" / "0004_wider.sql").write_text(
+    (sql / "migrations" / "0005_wider.sql").write_text(
         "DROP VIEW carbon_data.latest, carbon_data.monthly, carbon_data.low_carbon_share, "
         "carbon_data.regions_ranked_by_day;"
         "ALTER TABLE carbon_data.dim_region ALTER COLUMN kind TYPE VARCHAR(30);"
@@ -229,7 +251,7 @@ def test_lets_two_migrators_take_turns(empty_database: PostgresTarget):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(map(len, results)) == [0, 0, 8]  # type: ignore[arg-type]
+    assert sorted(map(len, results)) == [0, 0, 9]  # type: ignore[arg-type]
 
 
 def test_gives_up_when_another_migrator_does_not_end(any_database: PostgresTarget, monkeypatch):

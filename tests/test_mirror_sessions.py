@@ -15,7 +15,9 @@ from mirror_rows import (
     ENGLAND,
     FIRST,
     GB,
+    SAME_REGIONS,
     SECOND,
+    SEVENTH,
     THIRD,
     day,
     export,
@@ -27,7 +29,7 @@ from mirror_rows import (
 
 from lakehouse import mirror
 from lakehouse.errors import LakeLockedError, PostgresError
-from lakehouse.mirror import ExportCounts
+from lakehouse.export_log import ExportCounts, Exported
 from lakehouse.postgres import PostgresTarget, connect
 
 pytestmark = pytest.mark.integration
@@ -39,12 +41,10 @@ def test_shows_nothing_before_commit_and_nothing_after_a_rollback(any_database: 
     with mirror.export_lock(any_database) as connection:
         stage(connection, "run-2", regions=BEFORE["regions"], days=[day(18, THIRD)])
         transaction = connection.begin()
-        mirror.apply_staged(connection, run_id="run-2", gold_version=8, gold_table_id="gold-id", full=True)
+        mirror.apply_staged(connection, run_id="run-2", gold=SEVENTH, full=True)
         assert query(any_database, "SELECT count(*) FROM carbon_data.carbon_intensity_daily") == [(3,)]
         transaction.rollback()
-        record = mirror.last_export(connection)
-        assert record is not None
-        assert record.gold_version == 7
+    assert query(any_database, "SELECT run_id FROM carbon_data.export_log") == [("run-1",)]
     assert published(any_database) == before
 
 
@@ -55,7 +55,7 @@ def test_keeps_a_second_exporter_out(any_database: PostgresTarget):
         with pytest.raises(LakeLockedError, match="Another export"), mirror.export_lock(any_database, wait=0.05):
             pass
         with connect(any_database) as other, pytest.raises(LakeLockedError), other.begin():
-            mirror.apply_staged(other, run_id="r", gold_version=1, gold_table_id="g", full=False)
+            mirror.apply_staged(other, run_id="r", gold=SEVENTH, full=False)
     with mirror.export_lock(any_database):
         pass
 
@@ -79,10 +79,11 @@ def test_lets_a_second_exporter_wait_for_the_first(any_database: PostgresTarget)
 KILLED = """
 import os
 from lakehouse import mirror
+from lakehouse.export_log import GoldVersion
 from lakehouse.postgres import PostgresTarget
 target = PostgresTarget.parse(os.environ["TARGET"], environ=os.environ)
 with mirror.export_lock(target) as connection, connection.begin():
-    mirror.apply_staged(connection, run_id="run-2", gold_version=8, gold_table_id="gold-id", full=True)
+    mirror.apply_staged(connection, run_id="run-2", gold=GoldVersion("gold-id", 8), full=True)
 """
 
 
@@ -114,16 +115,19 @@ def test_leaves_the_old_state_when_killed_before_commit(any_database: PostgresTa
         "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database()",
     )
     assert published(any_database) == before
-    assert export(any_database, regions=BEFORE["regions"], days=after) == ExportCounts(1, 1, 2, 3)
+    done = export(any_database, days=after)
+    assert done == Exported(ExportCounts(inserted=1, updated=1, deleted=2), SAME_REGIONS)
     assert published(any_database) == [(13, FIRST, Decimal("100.00")), (18, SECOND, Decimal("123.45"))]
     assert query(any_database, "SELECT run_id FROM carbon_data.export_log") == [("run-1",), ("run-1",)]
 
 
 def test_exports_as_the_writer_who_can_do_no_more(any_database: PostgresTarget, new_login):
     writer = new_login(any_database, "lakehouse_writer")
-    assert export(writer, **BEFORE) == ExportCounts(inserted=6)
+    assert export(writer, **BEFORE) == Exported(ExportCounts(inserted=3), ExportCounts(inserted=3))
     changed = {"regions": [ENGLAND, GB], "days": [day(18, FIRST, intensity_max=161)]}
-    assert export(writer, **changed) == ExportCounts(inserted=0, updated=1, deleted=3, unchanged=2)
+    assert export(writer, **changed) == Exported(
+        ExportCounts(updated=1, deleted=2), ExportCounts(deleted=1, unchanged=2)
+    )
     with connect(any_database) as connection, connection.begin():
         connection.exec_driver_sql("CREATE SCHEMA private")
         connection.exec_driver_sql("CREATE TABLE private.salaries (amount INT)")

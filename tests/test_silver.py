@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse import silver
+from lakehouse.quality import RULES
 from lakehouse.tables import SILVER
 
 BRONZE = (
@@ -75,8 +76,8 @@ def judged(spark: SparkSession) -> Callable[..., DataFrame]:
 
 def reasons(judged: DataFrame) -> list[list[str]]:
     """Of every refused piece the rules that refuse it, in order of the bodies and of the places in them."""
-    bad = judged.where(silver.quality.refuses(F.col("broken"))).orderBy("response_id", "position")
-    return [row[0] for row in bad.select(silver.quality.reasons(F.col("broken"))).collect()]
+    bad = judged.where(RULES.refuses(F.col("broken"))).orderBy("response_id", "position")
+    return [row[0] for row in bad.select(RULES.reasons(F.col("broken"))).collect()]
 
 
 def keys(judged: DataFrame) -> list[tuple[int, str]]:
@@ -85,7 +86,12 @@ def keys(judged: DataFrame) -> list[tuple[int, str]]:
 
 
 def test_reads_every_value_of_a_period_exactly(spark: SparkSession, judged: Callable[..., DataFrame]) -> None:
-    found = judged({"data": [period(*NOON, LONDON)]}).transform(silver.good).transform(silver.newest)
+    found = (
+        judged({"data": [period(*NOON, LONDON)]})
+        .transform(silver.good)
+        .transform(silver.newest)
+        .select(*SILVER.column_names)
+    )
     expected = spark.createDataFrame(
         [
             (
@@ -104,6 +110,7 @@ def test_reads_every_value_of_a_period_exactly(spark: SparkSession, judged: Call
                 Decimal("0.00"),
                 Decimal("8.00"),
                 Decimal("20.00"),
+                None,
                 "r01",
                 at("2024-01-03T00:01"),
             )
@@ -209,7 +216,7 @@ def test_lets_a_tenth_fuel_pass_and_counts_it(judged: Callable[..., DataFrame]) 
     found = judged({"data": [period(*NOON, {**LONDON, "generationmix": mix})]})
     row = found.select("broken").first()
     assert keys(found) == [(13, "02T12:00")]
-    assert silver.quality.names(row.broken) == ["fuels_known"]
+    assert RULES.names(row.broken) == ["fuels_known"]
 
 
 def test_notes_a_label_that_fits_no_plausible_year(judged: Callable[..., DataFrame]) -> None:
@@ -227,7 +234,7 @@ def test_notes_a_label_that_fits_no_plausible_year(judged: Callable[..., DataFra
         body = {"data": [period(*NOON, {**LONDON, "intensity": {"forecast": forecast, "index": label}})]}
         bodies.append(json.dumps(body).replace("2024-", f"{year}-").encode())
     found = judged(*bodies).orderBy("response_id").select("broken").collect()
-    noted = ["label_fits_value" in silver.quality.names(row.broken) for row in found]
+    noted = ["label_fits_value" in RULES.names(row.broken) for row in found]
     assert noted == [is_noted for *_, is_noted in cases]
 
 

@@ -10,11 +10,12 @@ MODULES = {
     ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): file
     for file in PACKAGE.rglob("*.py")
 }
-PURE_FRAMES = {"silver", "gold", "difference", "quality"}
+PURE_FRAMES = {"silver", "bodies", "gold", "difference", "quality"}
 """DataFrame in, DataFrame out."""
 PURE = {"errors", "windows", "tables", "commits", "bronze"} | PURE_FRAMES
 OF_PURE = {
-    "silver": {"quality", "tables"},
+    "silver": {"bodies", "quality", "tables"},
+    "bodies": {"tables"},
     "quality": {"tables"},
     "gold": {"tables"},
     "difference": set(),

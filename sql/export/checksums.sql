@@ -1,11 +1,13 @@
--- concat_ws would skip nulls, so array_to_string with a mark for them. A boolean casts to true, not to t.
+-- Must give what lakehouse/checksums.py gives: the columns as text, joined by '|', null as '\N', and in strings a '\'
+-- before each '\' and '|'. concat_ws would skip nulls. A boolean casts to true, not to t.
 WITH texts AS (
     SELECT
         to_char(date_recorded, 'YYYY-MM') AS part,
         array_to_string(ARRAY[
-            regionid::text, to_char(date_recorded, 'YYYY-MM-DD'), shortname::text, dno::text,
-            intensity_avg::text, index_mode::text, fuel_biomass::text, fuel_coal::text,
-            fuel_gas::text, fuel_hydro::text, fuel_imports::text, fuel_nuclear::text,
+            regionid::text, to_char(date_recorded, 'YYYY-MM-DD'),
+            replace(replace(shortname, '\', '\\'), '|', '\|'), replace(replace(dno, '\', '\\'), '|', '\|'),
+            intensity_avg::text, replace(replace(index_mode, '\', '\\'), '|', '\|'), fuel_biomass::text,
+            fuel_coal::text, fuel_gas::text, fuel_hydro::text, fuel_imports::text, fuel_nuclear::text,
             fuel_other::text, fuel_solar::text, fuel_wind::text, n_periods::text,
             n_expected::text, is_complete::text, intensity_min::text, intensity_max::text
         ], '|', '\N') AS row_text
@@ -14,7 +16,9 @@ WITH texts AS (
     SELECT
         'dim_region',
         array_to_string(ARRAY[
-            regionid::text, shortname::text, dno::text, kind::text, parent_regionid::text
+            regionid::text, replace(replace(shortname, '\', '\\'), '|', '\|'),
+            replace(replace(dno, '\', '\\'), '|', '\|'), replace(replace(kind, '\', '\\'), '|', '\|'),
+            parent_regionid::text
         ], '|', '\N')
     FROM carbon_data.dim_region
 )

@@ -2,15 +2,15 @@
 -- same number in a copy of the lake that went its own way.
 
 ALTER TABLE carbon_data.export_log
-    ADD COLUMN gold_committed_at TIMESTAMPTZ,
+    ADD COLUMN gold_commit_id TEXT,
     ADD COLUMN regions_inserted BIGINT,
     ADD COLUMN regions_updated BIGINT,
     ADD COLUMN regions_deleted BIGINT,
     ADD COLUMN regions_unchanged BIGINT,
     ADD COLUMN regions_checksum NUMERIC(40, 0);
 
-COMMENT ON COLUMN carbon_data.export_log.gold_committed_at IS
-    'When that Gold version was committed, as its own commit says; null for exports before migration 0004';
+COMMENT ON COLUMN carbon_data.export_log.gold_commit_id IS
+    'Id of the commit that made that Gold version; null for exports before migration 0004';
 COMMENT ON COLUMN carbon_data.export_log.inserted IS
     'Rows of carbon_intensity_daily inserted; exports before migration 0004 counted dim_region in';
 COMMENT ON COLUMN carbon_data.export_log.updated IS 'Rows of carbon_intensity_daily updated';

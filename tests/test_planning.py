@@ -1,0 +1,161 @@
+"""What a run would fetch, and why, told from the receipts alone."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse import planning, receipts
+from lakehouse.errors import SourceMismatchError, UsageError
+from lakehouse.settings import Settings
+from lakehouse.simulator import ThreadedSimulator
+from lakehouse.source import Source
+from lakehouse.windows import Span
+from tests.lake_rows import at, receive, record_run, slots
+
+SIMULATED = "simulator:seed=42"  # the simulator fixture's clock stands at 2024-01-05T00:00Z
+
+
+@pytest.fixture
+def lake(settings_for: Callable[..., Settings], lake_root: str, simulator: ThreadedSimulator) -> Settings:
+    return settings_for(lake_root, simulator.url)
+
+
+def asked(lake: Settings, start: str | None, end: str | None, *, force: bool = False) -> list[tuple[str, str, str]]:
+    rows, _ = planning.requests(lake, start and at(start), end and at(end), force=force)  # type: ignore[arg-type]
+    return [(f"{row['window_start']:%d %H:%M}", f"{row['window_end']:%d %H:%M}", row["why"]) for row in rows]
+
+
+def test_asks_for_seven_days_in_an_empty_lake(lake: Settings) -> None:
+    assert asked(lake, None, None) == [
+        ("29 00:30", "31 23:30", "new"),
+        ("01 00:00", "05 00:00", "new"),
+    ]
+
+
+def test_says_why_each_request_is_made(lake: Settings) -> None:
+    hole = slots("2023-12-20", "2023-12-21")
+    receive(lake, "2023-12-20", "2023-12-31", "2024-01-03T00:00", absent=hole, source=SIMULATED)
+    receive(lake, "2024-01-01", "2024-01-04", "2024-01-04T00:00", source=SIMULATED)
+    rows, total = planning.requests(lake, at("2023-12-19"), None, force=False)
+    assert [(f"{row['window_start']:%d %H:%M}", row["half_hours"], row["why"]) for row in rows] == [
+        ("19 00:30", 96, "new, asked again after empty"),
+        ("31 00:30", 47, "new"),
+        ("01 00:00", 1, "new"),
+        ("02 00:30", 144, "new, may have changed"),
+    ]
+    assert total == {"requests_count": 4, "half_hours": 288, "bytes": 2_016_000, "seconds": 0.4}
+
+
+def test_fetches_again_what_is_there_when_forced(lake: Settings) -> None:
+    receive(lake, "2024-01-01", "2024-01-02", "2024-01-05", source=SIMULATED)
+    assert asked(lake, "2024-01-01", "2024-01-02") == []
+    assert asked(lake, "2024-01-01", "2024-01-02", force=True) == [("01 00:30", "02 00:00", "forced")]
+
+
+def test_asks_for_a_half_hour_of_which_one_region_came(lake: Settings) -> None:
+    receive(lake, "2024-01-01", "2024-01-02", "2024-01-04T23:00", source=SIMULATED, regionid=13)
+    assert asked(lake, "2024-01-01", "2024-01-02") == [("01 00:30", "02 00:00", "new")]
+
+
+def test_goes_back_to_the_oldest_half_hour_that_is_missing(lake: Settings) -> None:
+    receive(lake, "2023-12-01", "2024-01-05", "2024-01-05", source=SIMULATED)
+    assert asked(lake, None, None) == []
+    record_run(lake, 1, None, ("2023-11-30T23:30", "2023-12-01T00:00", "HTTP 503"))
+    assert asked(lake, None, None) == [("30 23:30", "01 00:00", "new")]
+
+
+def test_measures_ages_by_the_clock_of_the_api(lake: Settings, simulator: ThreadedSimulator) -> None:
+    receive(lake, "2024-01-01", "2024-01-05", "2024-01-05", source=SIMULATED)
+    assert asked(lake, "2024-01-01", "2024-01-05") == []
+    simulator.now = at("2024-01-05T00:30")
+    assert asked(lake, "2024-01-01", "2024-01-05") == [("03 00:30", "05 00:00", "may have changed")]
+
+
+@pytest.mark.parametrize(
+    ("rate", "requests", "half_hours", "seconds"),
+    [(5.0, 1097, 52_608, 219.4), (0.0, 1097, 52_608, 73.7), (0.0, 1097, 1097, 43.9)],
+)
+def test_estimates_the_slowest_of_rate_line_and_latency(
+    lake: Settings, rate: float, requests: int, half_hours: int, seconds: float
+) -> None:
+    api = lake.api.model_copy(update={"requests_per_second": rate})
+    chosen = lake.model_copy(update={"api": api})
+    assert planning.seconds(requests, half_hours * 7000, chosen) == pytest.approx(seconds, abs=0.1)
+
+
+def test_refuses_a_lake_of_another_api(lake: Settings) -> None:
+    receive(lake, "2024-01-01", "2024-01-02", "2024-01-05")
+    with pytest.raises(SourceMismatchError, match="start a separate lake with LAKEHOUSE_ROOT=another/place"):
+        asked(lake, None, None)
+
+
+def test_refuses_an_empty_range(lake: Settings) -> None:
+    with pytest.raises(UsageError, match="--from 2024-01-05T00:00Z is not before --to 2024-01-05T00:00Z"):
+        asked(lake, "2024-01-05", None)
+
+
+def test_never_asks_for_what_was_before_the_api(lake: Settings) -> None:
+    known, source = receipts.held(lake), Source(SIMULATED, at("2024-01-05"))
+    wanted = planning.wanted_span(known, at("2018-01-01"), at("2018-05-12"), source.now, lake)
+    assert wanted == Span(at("2018-05-10T23:30"), at("2018-05-12"))
+
+
+def test_keeps_thirty_years_of_half_hourly_runs_quick(lake: Settings) -> None:
+    """A receipt for each of 525,000 half-hours, most of them seen many times."""
+    start = at("2018-05-10T23:30")
+    half = timedelta(minutes=30)
+    many = [
+        receipts.Receipt(Span(start + number * half, start + (number + 96) * half), start + (number + 96) * half)
+        for number in range(0, 525_000, 16)
+    ]
+    known = receipts.Held(receipts=tuple(many))
+    now = start + 525_200 * half
+    began = time.perf_counter()
+    wanted = planning.wanted_span(known, None, None, now, lake)
+    assert time.perf_counter() - began < 15  # takes less than 1 s
+    assert wanted.end == now
+
+
+def test_answers_on_the_command_line_without_spark(lake: Settings, simulator: ThreadedSimulator) -> None:
+    command = """
+import sys
+from lakehouse import cli
+code = cli.exit_code(sys.argv[1:])
+assert not {"pyspark", "delta"} & set(sys.modules), sorted(sys.modules)
+sys.exit(code)
+"""
+    project = Path(__file__).resolve().parent.parent
+    arguments = ["--root", lake.root, "plan", "--from", "2024-01-01", "--to", "2024-01-03"]
+
+    def call(*more: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", command, *arguments, *more],
+            capture_output=True,
+            text=True,
+            cwd=project,
+            env={"LAKEHOUSE_API__URL": simulator.url},
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    document: dict[str, Any] = json.loads(call("--json"))
+    assert document["requests"] == [
+        {
+            "window_start": "2024-01-01T00:30:00Z",
+            "window_end": "2024-01-03T00:00:00Z",
+            "half_hours": 96,
+            "why": "new",
+        }
+    ]
+    assert (document["requests_count"], document["bytes"]) == (1, 672_000)
+    assert "1 requests, 96 half-hours, about 0.6 MiB" in call()
+    assert not Path(lake.root).exists()
+    assert len(simulator.requests) == 2  # its clock, once for each call
