@@ -12,7 +12,7 @@ keeps two decimals and refuses more.)
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.tables import KNOWN_FUELS
+from lakehouse.tables import KNOWN_FUELS, REGIONS
 
 _MIX = "ARRAY<STRUCT<fuel: STRING, perc: STRING>>"
 _ENTRY = (
@@ -30,6 +30,7 @@ BODY_OF_PERIODS = f"STRUCT<data: ARRAY<STRUCT<{_ABOUT}, regions: ARRAY<{_ENTRY}>
 MINUTE_FORM = "yyyy-MM-dd'T'HH:mm'Z'"
 PLACES_PER_PERIOD = 1000
 """``position`` is period number * this + region number; a response never holds more of either."""
+REGION_IDS = tuple(str(region.regionid) for region in REGIONS)
 COLONS_OF_A_REGION = 7
 """Its fields: regionid, dnoregion, shortname, intensity with forecast and index, generationmix."""
 COLONS_OF_A_PERIOD = 5
@@ -117,10 +118,10 @@ def _colons(period: Column) -> Column:
     """The colons of a period's known fields; null if one is missing, a fuel is not known or a region comes twice."""
     regions = period["regions"]
     shares = F.flatten(regions["generationmix"])
-    texts = [regions[name] for name in ("regionid", "dnoregion", "shortname")]
+    texts = [regions[name] for name in ("dnoregion", "shortname")]
     texts += [regions["intensity"][name] for name in ("forecast", "index")]
-    is_there = _none_missing(shares["perc"]) & (F.size(F.array_except(shares["fuel"], _listed(KNOWN_FUELS))) == 0)
-    is_there &= _each_once(regions["regionid"])
+    is_there = _none_missing(shares["perc"]) & _all_known(shares["fuel"], KNOWN_FUELS)
+    is_there &= _all_known(regions["regionid"], REGION_IDS) & _each_once(regions["regionid"])
     for text in texts:
         is_there &= _none_missing(text)
     for name in ("from", "to"):
@@ -132,6 +133,10 @@ def _colons(period: Column) -> Column:
 def _none_missing(texts: Column) -> Column:
     """True if no text is null or empty: looking for what an array lacks gives null if it holds a null."""
     return ~F.array_contains(texts, "")
+
+
+def _all_known(texts: Column, known: tuple[str, ...]) -> Column:
+    return F.size(F.array_except(texts, _listed(known))) == 0
 
 
 def _each_once(texts: Column) -> Column:

@@ -116,13 +116,6 @@ def newest_data_commit(history: Sequence[Entry], stage: str) -> Commit | None:
     return None
 
 
-def holds(account: Commit, table_id: str, history: Sequence[Entry]) -> bool:
-    """Whether an account that stands elsewhere (``at``) is about this table and no row has changed since."""
-    if account.at is None:
-        return False
-    return added_to_since(account.at, table_id, history, stages=frozenset())
-
-
 def added_to_since(
     pin: Pin, table_id: str, history: Sequence[Entry], *, stages: frozenset[str], harmless: frozenset[str] = NOT_DATA
 ) -> bool:

@@ -58,24 +58,29 @@ class Snapshot:
         """The newest ``count`` commits, newest first."""
         return self.table.history(count)
 
-    def rows(self, columns: Sequence[str]) -> pa.Table:
-        """The named columns of every row.
+    def rows(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
+        """The named columns of every row, or of those that meet a condition in SQL.
 
         Through delta-rs' own engine: threads of pyarrow's reader that call back into Python abort the process now
         and then when it exits (apache/arrow#34314).
         """
         names = ", ".join(f'"{name}"' for name in columns)
-        answer = QueryBuilder().register("rows", self.table).execute(f"SELECT {names} FROM rows")  # noqa: S608
-        return pa.table(answer.read_all())
+        return self._asked(f"SELECT {names} FROM rows" + (f" WHERE {where}" if where else ""))  # noqa: S608
+
+    def highest(self, column: str, where: str | None = None) -> Any:
+        """The highest value of a column, None if there is none."""
+        query = f'SELECT max("{column}") AS highest FROM rows' + (f" WHERE {where}" if where else "")  # noqa: S608
+        return self._asked(query).column("highest").to_pylist()[0]
 
     def newest_rows(self, columns: Sequence[str], by: str, limit: int) -> list[dict[str, Any]]:
         """The named columns of the ``limit`` rows with the highest ``by``, highest first."""
         names = ", ".join(f'"{name}"' for name in columns)
         query = f'SELECT {names} FROM rows ORDER BY "{by}" DESC LIMIT {int(limit)}'  # noqa: S608
-        found: list[dict[str, Any]] = pa.table(
-            QueryBuilder().register("rows", self.table).execute(query).read_all()
-        ).to_pylist()
+        found: list[dict[str, Any]] = self._asked(query).to_pylist()
         return found
+
+    def _asked(self, query: str) -> pa.Table:
+        return pa.table(QueryBuilder().register("rows", self.table).execute(query).read_all())
 
     def totals(self) -> Mapping[str, int]:
         """Files, rows and bytes, from the log's statistics alone."""

@@ -7,15 +7,24 @@ from pyspark.sql import functions as F
 
 CHANGE = "_change"
 INSERT, UPDATE, DELETE = "insert", "update", "delete"
+EQUAL = "equal"
+"""Of a row that has not to be written; only where asked for."""
 
 
 def difference(
-    wanted: DataFrame, current: DataFrame, *, key: Sequence[str], values: Sequence[str], deleting: bool
+    wanted: DataFrame,
+    current: DataFrame,
+    *,
+    key: Sequence[str],
+    values: Sequence[str],
+    deleting: bool,
+    with_equals: bool = False,
 ) -> DataFrame:
     """The rows of ``wanted`` that are new or differ in a value, and, when ``deleting``, the current ones it lacks.
 
     One row per key that has to be written, with wanted's columns and ``_change``. Columns outside ``key`` and
-    ``values`` are carried but never make a difference. The comparison is null-safe. Keys are never null.
+    ``values`` are carried but never make a difference. The comparison is null-safe. Keys are never null. With
+    ``with_equals`` the rows that are as they should be come, too.
     """
     names = wanted.columns
     wanted, current = wanted.alias("w"), current.alias("c")
@@ -24,6 +33,8 @@ def difference(
     is_new = F.col(f"c.{key[0]}").isNull()
     is_gone = F.col(f"w.{key[0]}").isNull()
     change = F.when(is_new, INSERT).when(is_gone, DELETE).when(~same_values, UPDATE)
+    if with_equals:
+        change = change.otherwise(EQUAL)
     joined = wanted.join(current, same_key, "full_outer" if deleting else "left")
     chosen = [F.coalesce(F.col(f"w.{name}"), F.col(f"c.{name}")).alias(name) for name in key]
     carried = [F.col(f"w.{name}").alias(name) for name in names if name not in key]

@@ -83,7 +83,7 @@ def refused(settings: Settings) -> Iterator[Refused]:
         span = windows.get(row["response_id"]) if slot is None else Span(slot, slot + HALF_HOUR)
         text = row["regionid"] or ""
         regionid = int(text) if text.isascii() and text.isdigit() else None
-        if span is not None and regionid in (None, *ALL):  # a region 19 explains no gap
+        if span is not None:
             yield Refused(span, regionid, tuple(row["reasons"]))
 
 

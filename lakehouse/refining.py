@@ -5,6 +5,7 @@ The pieces are parsed once and kept; everything that is counted is counted of th
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
@@ -12,10 +13,10 @@ from pyspark.sql import functions as F
 from lakehouse import cursors, silver, stages
 from lakehouse.commits import Commit
 from lakehouse.delta_log import Snapshot
-from lakehouse.difference import difference
 from lakehouse.quality import DRIFT, FAIL, RULES, RuleResult, Rules
 from lakehouse.stages import GateError, Layout, StageReport, Tally, Work
 from lakehouse.tables import BRONZE, QUARANTINE, SILVER
+from lakehouse.windows import HALF_HOUR
 
 KEPT = ("position", "is_pending", "is_plain", "landing", "region", "period_from", "unknown", "broken")
 """What is kept of a piece beside Silver's columns."""
@@ -34,13 +35,17 @@ class Scope:
     """The part of Bronze that a run looks at, and the part of Silver that follows from it.
 
     ``responses`` say which of them are ``is_pending``. ``is_whole``: they are all of Bronze. ``again``: they are all
-    that speak of the pending ones' half-hours. Otherwise they are the pending ones and newer ones beside them.
+    that speak of the pending ones' half-hours. Otherwise they are the pending ones and, unless ``is_alone``, newer
+    ones beside them. ``low`` and ``high`` are the first and last half-hour that pending ones may speak of.
     """
 
     responses: DataFrame
     pending: DataFrame
+    low: datetime | None
+    high: datetime | None
     is_whole: bool = False
     again: bool = False
+    is_alone: bool = True
 
 
 def refine(work: Work, *, full: bool = False, again: bool = False, contract: Contract | None = None) -> StageReport:
@@ -54,7 +59,7 @@ def refine(work: Work, *, full: bool = False, again: bool = False, contract: Con
     """
     contract = contract or Contract()
     bronze, table, refusals = (work.snapshot(each) for each in (BRONZE, SILVER, QUARANTINE))
-    newest_landing = max(bronze.rows(["landing"]).column("landing").to_pylist(), default=0)
+    newest_landing = int(bronze.highest("landing") or 0)
     cursor = None if full else cursors.landing(work.store, table, bronze, refusals)
     again = again and refusals.totals()["rows"] > 0
     reads = {BRONZE.name: bronze.version}
@@ -68,12 +73,12 @@ def refine(work: Work, *, full: bool = False, again: bool = False, contract: Con
         account = stages.stands(commit(refusals), table)
         return StageReport("silver", None, counts, reads, contract.rules.results({}, 0), account=account)
 
-    scope = _scope(work, bronze, refusals, cursor, again=again)
+    scope = _scope(work, bronze, cursor, _held(refusals) if again else [])
     judged = scope.responses.transform(silver.pieces).transform(silver.typed)
     judged = judged.transform(silver.judged, rules=contract.rules).select(*SILVER.column_names, *KEPT).persist()
     try:
         found = _count(judged, contract.rules)
-        _stop_if_told_to(StageReport("silver", None, found.counts(), reads, found.results), contract)
+        _stop_if_told_to(StageReport("silver", None, found.counts(Tally()), reads, found.results), contract)
         refusals = _quarantine(work, judged, scope, bronze, refusals, contract.rules, found)
         version, account, counts = _write(work, judged, scope, table, contract.rules, commit(refusals), found)
     finally:
@@ -81,18 +86,29 @@ def refine(work: Work, *, full: bool = False, again: bool = False, contract: Con
     return StageReport("silver", version, counts, reads, found.results, account=account)
 
 
-def _scope(work: Work, bronze: Snapshot, refusals: Snapshot, cursor: int | None, *, again: bool) -> Scope:
-    everything = work.store.read(BRONZE, bronze.version)
-    if cursor is None:
-        everything = everything.withColumn("is_pending", F.lit(True))
-        return Scope(everything, everything, is_whole=True)
-    is_new = F.col("landing") > cursor
+def _held(refusals: Snapshot) -> list[str]:
+    return sorted(set(refusals.rows(["response_id"]).column("response_id").to_pylist()))
+
+
+def _scope(work: Work, bronze: Snapshot, cursor: int | None, again: list[str]) -> Scope:
+    """What to read, decided by what Bronze says of its responses; ``again``: ids of those to judge once more."""
+    where = None if cursor is None else f"landing > {cursor}"
     if again:
-        held = sorted(set(refusals.rows(["response_id"]).column("response_id").to_pylist()))
-        is_new |= F.col("response_id").isin(held)
-    pending = everything.where(is_new).withColumn("is_pending", F.lit(True))
-    beside = silver.overlapping(everything.where(~is_new), pending, older_too=again)
-    return Scope(pending.unionByName(beside.withColumn("is_pending", F.lit(False))), pending, again=again)
+        where = f"{where} OR response_id IN ({', '.join(repr(each) for each in again)})"
+    late = bronze.rows(["window_start", "window_end", "ingestion_timestamp"], where).to_pylist()
+    low = min((row["window_start"] - HALF_HOUR for row in late), default=None)
+    high = max((row["window_end"] for row in late), default=None)
+    everything = work.store.read(BRONZE, bronze.version)
+    if where is None:
+        everything = everything.withColumn("is_pending", F.lit(True))
+        return Scope(everything, everything, low, high, is_whole=True)
+    pending = everything.where(where).withColumn("is_pending", F.lit(True))
+    last_before = bronze.highest("ingestion_timestamp", f"NOT ({where})")
+    if not again and (last_before is None or last_before < min(row["ingestion_timestamp"] for row in late)):
+        return Scope(pending, pending, low, high)
+    beside = silver.overlapping(everything.where(f"NOT ({where})"), pending, older_too=bool(again))
+    responses = pending.unionByName(beside.withColumn("is_pending", F.lit(False)))
+    return Scope(responses, pending, low, high, again=bool(again), is_alone=False)
 
 
 @dataclass(frozen=True)
@@ -104,11 +120,16 @@ class Found:
     refused: int
     results: tuple[RuleResult, ...]
 
-    def counts(self, keys: int | None = None, rows: dict[str, int] | None = None) -> dict[str, int]:
-        """Idea 6's counts: received = quarantined + duplicates + keys that pending pieces speak of."""
-        duplicates = 0 if keys is None else self.received - self.quarantined - keys
-        counted = rows or Tally().counts(0)
-        return {"received": self.received, "duplicates": duplicates, **counted, "quarantined": self.quarantined}
+    def counts(self, counted: Tally, keys: int | None = None) -> dict[str, int]:
+        """Idea 6's counts: received = quarantined + duplicates + ``keys`` that pending pieces speak of.
+
+        By default these are all that should be there.
+        """
+        rows = counted.counts()
+        if keys is None:
+            keys = rows["inserted"] + rows["updated"] + rows["unchanged"]
+        duplicates = self.received - self.quarantined - keys
+        return {"received": self.received, "duplicates": duplicates, **rows, "quarantined": self.quarantined}
 
 
 def _count(judged: DataFrame, rules: Rules) -> Found:
@@ -164,28 +185,30 @@ def _write(
     current = work.store.read(SILVER, table.version)
     if scope.is_whole:
         wanted = silver.newest_of_all(good, scope.responses)
-        layout = _months(scope.responses) if stages.is_empty(table) else Layout("timestamp")
-        version, account, rows = stages.bring(work, wanted, current, SILVER, table, commit, layout)
-        return version, account, found.counts(rows["inserted"] + rows["updated"] + rows["unchanged"], rows)
-    keys = good.where("is_pending").select(*SILVER.key).distinct().count()
-    wanted = good.transform(silver.newest)
+        layout = _months(scope) if stages.is_empty(table) else Layout("timestamp")
+        version, account, counted = stages.bring(work, wanted, current, SILVER, table, commit, layout, is_whole=True)
+        return version, account, found.counts(counted)
+    wanted, keys = silver.newest(good), None
+    current = current.where(F.col("timestamp").between(F.lit(scope.low), F.lit(scope.high)))
     if scope.again:
         slots = F.broadcast(silver.slots(scope.pending).distinct())
         wanted, current = (frame.join(slots, "timestamp", "left_semi") for frame in (wanted, current))
-        wanted = wanted.select(*SILVER.column_names)
-        version, account, rows = stages.bring(work, wanted, current, SILVER, table, commit, Layout("timestamp"))
-        return version, account, found.counts(keys, rows)
-    # A key that no pending piece speaks of may have its newest value in a response that was not read.
-    wanted = wanted.where("has_pending").select(*SILVER.column_names)
-    low, high = _reach(scope.pending)
-    current = current.where(F.col("timestamp").between(F.lit(low), F.lit(high)))
-    changes = difference(wanted, current, key=SILVER.key, values=SILVER.values, deleting=False).persist()
-    try:
-        counted = stages.tally(changes, "timestamp")
-        version, account = stages.write(work, changes, counted, SILVER, table, commit, "timestamp")
-    finally:
-        changes.unpersist()
-    return version, account, found.counts(keys, counted.counts(keys))
+        keys = good.where("is_pending").select(*SILVER.key).distinct().count()
+    elif not scope.is_alone:
+        # A key that no pending piece speaks of may have its newest value in a response that was not read.
+        wanted = wanted.where("has_pending")
+    version, account, counted = stages.bring(
+        work,
+        wanted.select(*SILVER.column_names),
+        current,
+        SILVER,
+        table,
+        commit,
+        Layout("timestamp"),
+        is_whole=False,
+        deleting=scope.again,
+    )
+    return version, account, found.counts(counted, keys)
 
 
 def _quarantine(
@@ -206,22 +229,14 @@ def _quarantine(
         ids = F.broadcast(responses.select("response_id"))
         current = current.join(ids, "response_id", "left_semi")
     commit = work.commit("quarantine", {BRONZE.name: bronze}, writes=(QUARANTINE, now))
-    stages.bring(work, wanted, current, QUARANTINE, now, commit, Layout("response_id"))
+    is_whole = scope.is_whole or stages.is_empty(now)
+    stages.bring(work, wanted, current, QUARANTINE, now, commit, Layout("response_id"), is_whole=is_whole)
     return work.snapshot(QUARANTINE)
 
 
-def _reach(pending: DataFrame) -> tuple[datetime, datetime]:
-    """First and last half-hour that the pending responses may speak of."""
-    first = F.col("window_start") - F.expr("INTERVAL 30 MINUTES")
-    row = pending.agg(F.min(first), F.max("window_end")).first()
-    assert row is not None  # noqa: S101 (an aggregate without groups has one row)
-    return row[0], row[1]
-
-
-def _months(responses: DataFrame) -> Layout:
+def _months(scope: Scope) -> Layout:
     """A file a month: 26,784 rows at most, so that a later day's MERGE copies that many and not years."""
-    low, high = _reach(responses)
-    if low is None:
+    if scope.low is None or scope.high is None:
         return Layout("timestamp")
-    month = (F.year("timestamp") - low.year) * 12 + F.month("timestamp") - 1
-    return Layout("timestamp", (high.year - low.year + 1) * 12, month.cast("int"))
+    month = (F.year("timestamp") - scope.low.year) * 12 + F.month("timestamp") - 1
+    return Layout("timestamp", (scope.high.year - scope.low.year + 1) * 12, month.cast("int"))

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from lakehouse import delta_log
 from lakehouse.commits import Commit
 from lakehouse.delta_log import Snapshot
-from lakehouse.difference import CHANGE, DELETE, INSERT, UPDATE, difference
+from lakehouse.difference import CHANGE, DELETE, EQUAL, INSERT, UPDATE, difference
 from lakehouse.errors import LakehouseError, QualityError
 from lakehouse.quality import RuleResult
 from lakehouse.store import Store
@@ -87,40 +87,41 @@ class Work:
 
 @dataclass(frozen=True)
 class Tally:
-    """How many rows have to be written, by kind, and the range of ``along`` they lie in."""
+    """How many rows have to be written, by kind, and the range of ``along`` they lie in.
+
+    ``equal`` is how many of those looked at are as they should be.
+    """
 
     rows: Mapping[str, int] = field(default_factory=dict)
     low: object | None = None
     high: object | None = None
+    equal: int = 0
 
     @property
     def total(self) -> int:
         """All rows that have to be written."""
         return sum(self.rows.values())
 
-    def counts(self, wanted: int) -> dict[str, int]:
-        """Idea 6's counts, of ``wanted`` rows that should be there."""
+    def counts(self) -> dict[str, int]:
+        """Idea 6's counts."""
         inserted, updated, deleted = (self.rows.get(kind, 0) for kind in (INSERT, UPDATE, DELETE))
-        return {
-            "inserted": inserted,
-            "updated": updated,
-            "deleted": deleted,
-            "unchanged": wanted - inserted - updated,
-        }
+        return {"inserted": inserted, "updated": updated, "deleted": deleted, "unchanged": self.equal}
 
 
 def nothing(table: Snapshot) -> dict[str, int]:
     """The counts of a stage that had nothing to do."""
-    return Tally().counts(int(table.totals()["rows"]))
+    return Tally(equal=int(table.totals()["rows"])).counts()
 
 
 def tally(changes: DataFrame, along: str) -> Tally:
     """Count them."""
     rows = changes.groupBy(CHANGE).agg(F.count(F.lit(1)), F.min(along), F.max(along)).collect()
+    differing = [row for row in rows if row[0] != EQUAL]
     return Tally(
-        {row[0]: int(row[1]) for row in rows},
-        min((row[2] for row in rows), default=None),
-        max((row[3] for row in rows), default=None),
+        {row[0]: int(row[1]) for row in differing},
+        min((row[2] for row in differing), default=None),
+        max((row[3] for row in differing), default=None),
+        sum(int(row[1]) for row in rows if row[0] == EQUAL),
     )
 
 
@@ -136,17 +137,6 @@ class Layout:
         """The rows in their files' order; a part never shares a file with another."""
         apart = rows.coalesce(1) if self.part is None else rows.repartitionById(self.parts, self.part)
         return apart.sortWithinPartitions(self.along, *(name for name in key if name != self.along))
-
-
-def write(
-    work: Work, changes: DataFrame, counted: Tally, table: Table, now: Snapshot, commit: Commit, along: str
-) -> tuple[int | None, str]:
-    """MERGE what differs; nothing at all when nothing does. The version written, and the account for the run's row."""
-    if counted.total == 0:
-        return None, stands(commit, now)
-    bounds = F.col(f"t.{along}").between(F.lit(counted.low), F.lit(counted.high))
-    version = work.store.merge(changes, table, commit, bounds).version
-    return version, stands(commit, work.snapshot(table))
 
 
 def fill(
@@ -166,23 +156,38 @@ def stands(commit: Commit, at: Snapshot) -> str:
 
 
 def bring(
-    work: Work, wanted: DataFrame, current: DataFrame, table: Table, now: Snapshot, commit: Commit, layout: Layout
-) -> tuple[int | None, str, dict[str, int]]:
-    """Make ``current``, a part of the table or all of it, what is ``wanted``: inserts, updates and deletes.
+    work: Work,
+    wanted: DataFrame,
+    current: DataFrame,
+    table: Table,
+    now: Snapshot,
+    commit: Commit,
+    layout: Layout,
+    *,
+    is_whole: bool,
+    deleting: bool = True,
+) -> tuple[int | None, str, Tally]:
+    """Make ``current``, a part of the table or all of it (``is_whole``), what is ``wanted``, in one commit or none.
 
     The version written (None: nothing differed), the account, and the counts.
     """
-    if is_empty(now):
-        version, account, counted = fill(work, wanted, table, now, commit, layout)
-        return version, account, counted.counts(counted.total)
-    changes = difference(wanted, current, key=table.key, values=table.values, deleting=True).persist()
+    if is_whole and is_empty(now):
+        return fill(work, wanted, table, now, commit, layout)
+    changes = difference(
+        wanted, current, key=table.key, values=table.values, deleting=deleting, with_equals=not is_whole
+    ).persist()
     try:
         counted = tally(changes, layout.along)
-        there = current.count()
-        version, account = write(work, changes, counted, table, now, commit, layout.along)
+        if is_whole:
+            written_over = counted.rows.get(UPDATE, 0) + counted.rows.get(DELETE, 0)
+            counted = replace(counted, equal=current.count() - written_over)
+        if counted.total == 0:
+            return None, stands(commit, now), counted
+        bounds = F.col(f"t.{layout.along}").between(F.lit(counted.low), F.lit(counted.high))
+        version = work.store.merge(changes.where(F.col(CHANGE) != EQUAL), table, commit, bounds).version
+        return version, stands(commit, work.snapshot(table)), counted
     finally:
         changes.unpersist()
-    return version, account, counted.counts(there + counted.rows.get(INSERT, 0) - counted.rows.get(DELETE, 0))
 
 
 def is_empty(table: Snapshot) -> bool:

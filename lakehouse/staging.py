@@ -20,6 +20,7 @@ BATCH_ROWS = 10_000
 """Rows per JDBC batch; with rewritten inserts 20,000 rows take half a second, warm."""
 CONNECTIONS = 2
 """JDBC connections at once: a day's table is small, and each costs a log-in."""
+CONNECTION_LOGGERS = "org.apache.spark.sql.execution.datasources.jdbc.connection"
 _SQL_EXCEPTION = "java.sql.SQLException"
 
 
@@ -40,7 +41,7 @@ def changed(days: DataFrame, changes: DataFrame) -> DataFrame:
     """
     keys = changes.select(*GOLD.key).coalesce(1).distinct()
     there = days.withColumn("is_deleted", F.lit(False))
-    found = F.broadcast(keys).join(there, list(GOLD.key), "left")
+    found = keys.join(there, list(GOLD.key), "left")
     return found.select(*GOLD.column_names, F.coalesce("is_deleted", F.lit(True)).alias("is_deleted"))
 
 
@@ -51,6 +52,7 @@ def stage_days(rows: DataFrame, run_id: str, target: PostgresTarget) -> None:
         PostgresError: the server refuses or is gone.
         UnreadableError: Gold or its change feed could not be read.
     """
+    _hush(rows)
     url, properties = target.jdbc()
     marked = rows.withColumn("run_id", F.lit(run_id)).coalesce(CONNECTIONS)
     try:
@@ -64,6 +66,15 @@ def stage_regions(connection: Connection, regions: Snapshot, run_id: str) -> Non
     rows = [{**row, "run_id": run_id} for row in regions.rows(DIM_REGION.column_names).to_pylist()]
     if rows:
         connection.execute(load("dim_region_stage"), rows)
+
+
+def _hush(rows: DataFrame) -> None:
+    """Keep Spark's connection loggers of this JVM from DEBUG, at which they print the password.
+
+    An executor of a cluster is a JVM of its own: leave its log level above DEBUG.
+    """
+    log4j = rows.sparkSession._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
+    log4j.core.config.Configurator.setLevel(CONNECTION_LOGGERS, log4j.Level.WARN)
 
 
 def _meaning(error: Py4JJavaError | PySparkException, target: PostgresTarget) -> LakehouseError:

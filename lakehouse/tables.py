@@ -179,8 +179,10 @@ GOLD = Table(
         Column("intensity_max", "INT", "Highest half-hour of the day, gCO2/kWh"),
     ),
     checks={
+        "region_known": "regionid BETWEEN 1 AND 18",
         "periods_counted": "n_periods BETWEEN 1 AND n_expected",
         "complete_means_all": "is_complete = (n_periods = n_expected)",
+        "mean_within_range": "intensity_avg BETWEEN intensity_min AND intensity_max",
     },
 )
 
@@ -195,6 +197,10 @@ DIM_REGION = Table(
         Column("kind", "STRING", "dno_region, nation or gb; nations and gb are aggregates of dno_regions"),
         Column("parent_regionid", "INT", "The nation of a dno_region, gb for a nation", nullable=True),
     ),
+    checks={
+        "region_known": "regionid BETWEEN 1 AND 18",
+        "kind_known": "kind IN ('dno_region', 'nation', 'gb')",
+    },
 )
 
 _STAGE = (

@@ -29,10 +29,11 @@ def edit(target: PostgresTarget, statements: str = HANDS) -> None:
         connection.exec_driver_sql(statements)
 
 
-def settings_for(target: PostgresTarget, root: str, owner: PostgresTarget | None = None) -> Settings:
+def settings_for(target: PostgresTarget, root: str, owner: PostgresTarget | None = None, query: str = "") -> Settings:
     """Settings whose URLs hold the logins' passwords."""
     urls = {"url": target, "owner_url": owner}
-    return settings.load({"root": root, "postgres": {name: url_of(login) for name, login in urls.items() if login}})
+    chosen = {name: f"{url_of(login)}?{query}" for name, login in urls.items() if login}
+    return settings.load({"root": root, "postgres": chosen})
 
 
 def url_of(target: PostgresTarget) -> str:

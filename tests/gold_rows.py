@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.pipeline import code_version
@@ -31,6 +31,9 @@ class GoldLake:
     def version(self) -> int:
         return self.work.snapshot(GOLD).version
 
+    def days(self) -> DataFrame:
+        return self.work.store.read(GOLD)
+
     def fill(self, days: Sequence[Row], regions: Sequence[Row] = REGIONS) -> None:
         """Append days in one commit, then regions that say which days they were made of."""
         if days:
@@ -47,17 +50,17 @@ class GoldLake:
 
     def change(self, regionid: int, recorded: date, **values: Any) -> None:
         """Update a day in one commit."""
-        self._days().update(_key(regionid, recorded), {name: F.lit(value) for name, value in values.items()})
+        self._table().update(_key(regionid, recorded), {name: F.lit(value) for name, value in values.items()})
 
     def delete(self, regionid: int, recorded: date) -> None:
         """Delete a day in one commit."""
-        self._days().delete(_key(regionid, recorded))
+        self._table().delete(_key(regionid, recorded))
 
     def restore(self, version: int) -> None:
         """Delta's own RESTORE of the days."""
-        self._days().restoreToVersion(version)
+        self._table().restoreToVersion(version)
 
-    def _days(self) -> DeltaTable:
+    def _table(self) -> DeltaTable:
         return DeltaTable.forPath(self.work.store.spark, self.work.store.path(GOLD))
 
 

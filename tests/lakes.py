@@ -66,9 +66,11 @@ def periods(start: str, forecasts: Sequence[int], regionids: Sequence[int] = (12
     ]
 
 
-def response(said: Sequence[Any], received: str, window: tuple[str, str] | None = None, **more: Any) -> Response:
+def response(
+    said: Sequence[Any], received: str, window: tuple[str, str] | None = None, padding: int = 0, **more: Any
+) -> Response:
     """An answer that holds these periods, received at a time; its window is exactly theirs unless told."""
-    body = json.dumps({"data": list(said), **more}).encode()
+    body = json.dumps({"data": list(said), **more}).encode() + b" " * padding
     if window is not None:
         asked = Window(at(window[0]), at(window[1]))
     else:

@@ -97,8 +97,8 @@ ODD_DAY = day(
 ODD_DAY_NUMBER = 0x36A9E6C4A40D344
 
 
-def wait_until(target: PostgresTarget, question: str) -> None:
-    deadline = time.monotonic() + 60
+def wait_until(target: PostgresTarget, question: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
     with connect(target) as connection:
         while not connection.exec_driver_sql(question).scalar_one():
             connection.rollback()

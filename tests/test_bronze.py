@@ -47,6 +47,7 @@ def at(text: str) -> datetime:
             b'{"data":{"regionid":13,"shortname":"London","data":[{"from":"2024-01-02T12:00Z"}]}}',
             Contents((at("2024-01-02T12:00"),), 13),
         ),
+        (b'{"data":{"regionid":"x","data":[{"from":"2024-01-02T12:00Z"}]}}', Contents((at("2024-01-02T12:00"),), 0)),
         (
             b'{"data":[{"regionid":3,"data":[{"from":"2024-01-02T12:00Z"}]}]}',
             Contents((at("2024-01-02T12:00"),), 3),

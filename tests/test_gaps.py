@@ -73,10 +73,13 @@ def test_tells_what_failed_with_the_last_error(lake: Settings) -> None:
     record_run(lake, 2, None, ("2024-01-02T00:30", "2024-01-02T02:00", "HTTP 503 Service Unavailable"))
     record_run(lake, 1, None, ("2024-01-01T00:30", "2024-01-02T02:00", "HTTP 500 Internal Server Error"))
     record_run(lake, 3, None, ("2024-01-03T00:30", "2024-01-03T02:00", "a window that came with a later run"))
-    assert found(lake, None, "2024-01-04") == [  # the range begins with the oldest window that was ever asked for
+    record_run(lake, 4, None, ("2024-01-04T00:30", "2024-01-04T01:00", "HTTP 502 Bad Gateway"))
+    record_run(lake, 5, None, ("2024-01-04T00:30", "2024-01-04T01:00", "HTTP 504 Gateway Timeout"))
+    assert found(lake, None, "2024-01-04T01:00") == [  # the range begins with the oldest window that was ever asked for
         ("01 00:00", "02 00:00", "fetch failed", [], "HTTP 500 Internal Server Error"),
         ("02 00:00", "02 02:00", "fetch failed", [], "HTTP 503 Service Unavailable"),
         ("02 02:00", "03 00:00", "not fetched yet", [], ""),
+        ("04 00:00", "04 01:00", "fetch failed", [], "HTTP 504 Gateway Timeout"),
     ]
 
 

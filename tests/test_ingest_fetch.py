@@ -169,14 +169,21 @@ def test_ends_with_what_it_has_at_the_first_signal(number: signal.Signals) -> No
             await asyncio.sleep(20)
         except asyncio.CancelledError:
             os.kill(os.getpid(), number)  # an impatient second one must not break the last commit
+            await asyncio.sleep(0.05)
             said.append("landed")
             raise
 
-    before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt):
-        until_interrupted(work())
-    assert said == ["landed"]
-    assert signal.getsignal(number) is before
+    def sparks_own(number: int, frame: object) -> None:
+        raise AssertionError("called in the middle of the work")
+
+    before = signal.signal(number, sparks_own)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            until_interrupted(work())
+        assert said == ["landed"]
+        assert signal.getsignal(number) is sparks_own
+    finally:
+        signal.signal(number, before)
 
 
 def test_gives_the_result_when_nobody_interrupts() -> None:

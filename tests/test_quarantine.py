@@ -73,7 +73,8 @@ def test_moves_on_what_is_good_by_a_changed_rule(refusing: Lake, tmp_path: Path)
 
     whole.silver(full=True, contract=LOOSER)
     assert (whole.rows(SILVER), whole.rows(QUARANTINE)) == (refusing.rows(SILVER), refusing.rows(QUARANTINE))
-    assert refusing.gold().counts["updated"] == 2
+    gold = refusing.gold().counts
+    assert (gold["inserted"], gold["updated"]) == (1, 1)
     assert refusing.silver(again=True, contract=LOOSER).version is None
     assert refusing.silver(contract=LOOSER).version is None
 
