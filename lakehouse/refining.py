@@ -5,7 +5,6 @@ The pieces are parsed once and kept; everything that is counted is counted of th
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
@@ -93,7 +92,7 @@ def _held(refusals: Snapshot) -> list[str]:
 def _scope(work: Work, bronze: Snapshot, cursor: int | None, again: list[str]) -> Scope:
     """What to read, decided by what Bronze says of its responses; ``again``: ids of those to judge once more."""
     where = None if cursor is None else f"landing > {cursor}"
-    if again:
+    if again and where:
         where = f"{where} OR response_id IN ({', '.join(repr(each) for each in again)})"
     late = bronze.rows(["window_start", "window_end", "ingestion_timestamp"], where).to_pylist()
     low = min((row["window_start"] - HALF_HOUR for row in late), default=None)

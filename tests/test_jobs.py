@@ -15,9 +15,14 @@ PROJECT = Path(__file__).resolve().parent.parent
 SUBMIT = PROJECT / ".venv" / "bin" / "spark-submit"
 
 
+# spark-submit sends what a Python program writes to stderr to its own stdout.
+
+
 def submit(job: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     if not SUBMIT.exists():
         pytest.skip(f"needs {SUBMIT}, which make setup installs")
+    # As after `. .venv/bin/activate`: spark-submit finds Spark through the python3 of the PATH.
+    variables = {"PATH": f"{SUBMIT.parent}:{os.environ['PATH']}", **variables}
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK", "SPARK", "LAKEHOUSE"))
     }
@@ -55,10 +60,10 @@ def test_returns_the_contracts_exit_codes(tmp_path: Path) -> None:
     variables = {"LAKEHOUSE_ROOT": str(tmp_path / "lake"), "LAKEHOUSE_API__URL": "http://127.0.0.1:9"}
     done = submit("bronze", "--from", "2024-01-04", "--to", "2024-01-02", **variables)
     assert done.returncode == 2
-    assert "error: --from 2024-01-04 is not before --to 2024-01-02." in done.stderr
+    assert "error: --from 2024-01-04 is not before --to 2024-01-02." in done.stdout + done.stderr
     done = submit("bronze", "--from", "2024-01-02", "--to", "2024-01-04", **variables)
     assert done.returncode == 4
-    assert "error: The API at http://127.0.0.1:9 cannot be asked" in done.stderr
+    assert "error: The API at http://127.0.0.1:9 cannot be asked" in done.stdout + done.stderr
 
 
 def test_refuses_to_run_without_the_properties_file(tmp_path: Path) -> None:
@@ -66,11 +71,11 @@ def test_refuses_to_run_without_the_properties_file(tmp_path: Path) -> None:
     done = subprocess.run(
         [SUBMIT, "jobs/silver.py"],
         cwd=PROJECT,
-        env={**plain, "LAKEHOUSE_ROOT": str(tmp_path / "lake")},
+        env={**plain, "PATH": f"{SUBMIT.parent}:{os.environ['PATH']}", "LAKEHOUSE_ROOT": str(tmp_path / "lake")},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert done.returncode == 2
-    assert "call spark-submit --properties-file spark-defaults.conf" in done.stderr
+    assert "call spark-submit --properties-file spark-defaults.conf" in done.stdout + done.stderr
     assert settings.load({"root": str(tmp_path)}).root == str(tmp_path)
