@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
 from lakehouse import dictionary
@@ -72,6 +73,6 @@ def test_creates_each_table_as_declared_in_one_commit(empty_lake: Lake, table: T
     ],
 )
 def test_refuses_rows_that_break_a_constraint(empty_lake: Lake, statement: str) -> None:  # noqa: F811
-    with pytest.raises(PySparkException, match=r"DELTA_(VIOLATE_CONSTRAINT|NOT_NULL_CONSTRAINT)|NOT_NULL"):
+    with pytest.raises((PySparkException, Py4JJavaError), match=r"DELTA_(VIOLATE_CONSTRAINT|NOT_NULL_CONSTRAINT)|NOT_NULL"):
         empty_lake.sql(statement, DIM_REGION)
     assert empty_lake.work.snapshot(DIM_REGION).version == 0

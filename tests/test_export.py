@@ -126,25 +126,23 @@ def test_follows_a_restore_of_gold(database: PostgresTarget, lake: GoldLake, pub
     assert published(database) == [(13, FIRST, VALUE), (13, SECOND, VALUE), (18, FIRST, VALUE)]
 
 
-def test_goes_back_to_a_version_with_its_regions_and_forward_again(
-    any_database: PostgresTarget, lake: GoldLake, publish
-):
+def test_goes_back_to_a_version_with_its_regions_and_forward_again(database: PostgresTarget, lake: GoldLake, publish):
     lake.change(13, SECOND, intensity_avg=Decimal("100.00"))
     lake.delete(18, FIRST)
     lake.fill([day(18, THIRD)], [LONDON, ENGLAND, {**GB, "shortname": "Great Britain"}])
     newest = [(13, FIRST, VALUE), (13, SECOND, Decimal("100.00")), (18, THIRD, VALUE)]
     name = "SELECT shortname FROM carbon_data.dim_region WHERE regionid = 18"
-    publish(any_database)
-    assert (published(any_database), query(any_database, name)) == (newest, [("Great Britain",)])
-    counts = publish(any_database, version=1)
+    publish(database)
+    assert (published(database), query(database, name)) == (newest, [("Great Britain",)])
+    counts = publish(database, version=1)
     assert counts == {"inserted": 1, "updated": 1, "deleted": 1, "unchanged": 1, "regions_updated": 1}
-    assert published(any_database) == [(13, FIRST, VALUE), (13, SECOND, VALUE), (18, FIRST, VALUE)]
-    assert query(any_database, name) == [("GB",)]
-    assert publish(any_database, version=1) == NOTHING
-    publish(any_database)
-    assert (published(any_database), query(any_database, name)) == (newest, [("Great Britain",)])
-    publish(any_database, version=0)
-    assert published(any_database) == query(any_database, "SELECT * FROM carbon_data.dim_region") == []
+    assert published(database) == [(13, FIRST, VALUE), (13, SECOND, VALUE), (18, FIRST, VALUE)]
+    assert query(database, name) == [("GB",)]
+    assert publish(database, version=1) == NOTHING
+    publish(database)
+    assert (published(database), query(database, name)) == (newest, [("Great Britain",)])
+    publish(database, version=0)
+    assert published(database) == query(database, "SELECT * FROM carbon_data.dim_region") == []
 
 
 def test_refuses_a_version_that_gold_has_not(database: PostgresTarget, publish):
@@ -163,18 +161,18 @@ FOUND = [
 ]
 
 
-def test_names_and_puts_right_what_hands_changed(any_database: PostgresTarget, publish, caplog):
-    publish(any_database)
-    right = published(any_database)
-    edit(any_database)
+def test_names_and_puts_right_what_hands_changed(database: PostgresTarget, publish, caplog):
+    publish(database)
+    right = published(database)
+    edit(database)
     caplog.clear()
-    counts = publish(any_database)
+    counts = publish(database)
     assert counts == {"inserted": 1, "updated": 1, "deleted": 1, "unchanged": 1, "regions_updated": 1}
     assert caplog.messages == [
         "\n  ".join(["Rows were changed in PostgreSQL since the export of Gold version 1; they are put right", *FOUND])
     ]
-    assert published(any_database) == right
-    assert publish(any_database) == NOTHING
+    assert published(database) == right
+    assert publish(database) == NOTHING
 
 
 def test_puts_right_what_hands_changed_though_gold_moved_on(database: PostgresTarget, lake: GoldLake, publish, caplog):
@@ -214,11 +212,11 @@ def test_stages_everything_when_a_hand_edits_while_it_exports(
     assert published(database) == [(13, FIRST, Decimal("90.00")), (13, SECOND, VALUE), (18, FIRST, VALUE)]
 
 
-def test_commits_nothing_when_the_server_alters_what_it_stores(any_database: PostgresTarget, lake: GoldLake, publish):
-    publish(any_database)
-    before = published(any_database)
+def test_commits_nothing_when_the_server_alters_what_it_stores(database: PostgresTarget, lake: GoldLake, publish):
+    publish(database)
+    before = published(database)
     edit(
-        any_database,
+        database,
         """
         CREATE FUNCTION public.alter_row() RETURNS trigger LANGUAGE plpgsql AS
             'BEGIN NEW.index_mode := ''odd''; RETURN NEW; END';
@@ -228,11 +226,11 @@ def test_commits_nothing_when_the_server_alters_what_it_stores(any_database: Pos
     )
     lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
     with pytest.raises(PostgresError, match=r"would differ from Gold in 2024-02; nothing changed\."):
-        publish(any_database)
-    assert published(any_database) == before
-    assert query(
-        any_database, "SELECT count(*) FROM carbon_data.staging_carbon_intensity_daily WHERE run_id IS NULL"
-    ) == [(0,)]
+        publish(database)
+    assert published(database) == before
+    assert query(database, "SELECT count(*) FROM carbon_data.staging_carbon_intensity_daily WHERE run_id IS NULL") == [
+        (0,)
+    ]
 
 
 def test_looks_at_everything_after_another_lakes_export(

@@ -94,7 +94,7 @@ BY_HAND: dict[str, tuple[str, Table, list[dict[str, int]]]] = {
     ),
     "gold updated": ("UPDATE {} SET fuel_gas = 1", GOLD, [UNCHANGED, only(updated=4), UNCHANGED]),
     "gold's rows deleted": ("DELETE FROM {} WHERE regionid = 12", GOLD, [UNCHANGED, only(inserted=2), UNCHANGED]),
-    "regions updated": ("UPDATE {} SET kind = 'x'", DIM_REGION, [UNCHANGED, UNCHANGED, only(updated=2)]),
+    "regions updated": ("UPDATE {} SET kind = 'gb'", DIM_REGION, [UNCHANGED, UNCHANGED, only(updated=2)]),
 }
 
 
