@@ -7,6 +7,7 @@ SHELL := /bin/sh
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+WORKERS ?= 2
 READY := .venv/.ready
 LOCKS := requirements/uv.txt requirements/build.txt requirements/lock.txt
 SAY = { printf 'error: %s\n' "$(1)" >&2; rm -f $(READY); exit 1; }
@@ -15,7 +16,7 @@ help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: $(READY) ## Make the environment, find or fetch a JDK, resolve the jars; seconds when it is there
-	@$(BIN)/python -m lakehouse.java >/dev/null && $(BIN)/python -m lakehouse.jars >/dev/null
+	@$(BIN)/python -m lakehouse.spark.java >/dev/null && $(BIN)/python -m lakehouse.spark.jars >/dev/null
 
 $(READY): pyproject.toml spark-defaults.conf $(LOCKS) Makefile
 	@test -n "$(PYTHON)" || $(call SAY,No Python 3.11 or newer was found; install one or say which: make PYTHON=/path/to/python3)
@@ -30,21 +31,21 @@ $(READY): pyproject.toml spark-defaults.conf $(LOCKS) Makefile
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --build-constraints requirements/build.txt -e . \
 		|| $(call SAY,The package itself could not be installed; what was printed above says why)
 	@echo "looking for a JDK 17 or newer ..."
-	@java_home=$$($(BIN)/python -m lakehouse.java) || { rm -f $(READY); exit 1; }; \
+	@java_home=$$($(BIN)/python -m lakehouse.spark.java) || { rm -f $(READY); exit 1; }; \
 		conf=$$($(BIN)/python -c 'import pyspark, pathlib; print(pathlib.Path(pyspark.__file__).parent / "conf")') && \
 		mkdir -p "$$conf" && printf '%s\n' \
 			"# Written by make setup, so that spark-submit finds what the lakehouse command finds." \
 			"JAVA_HOME=\"\$${JAVA_HOME:-$$java_home}\"" \
 			"PYSPARK_PYTHON=\"\$${PYSPARK_PYTHON:-$(CURDIR)/$(BIN)/python}\"" > "$$conf/spark-env.sh"
 	@echo "resolving the pinned jars ..."
-	@$(BIN)/python -m lakehouse.jars >.venv/jars.log 2>&1 || { tail -n 3 .venv/jars.log >&2; rm -f $(READY); exit 1; }
+	@$(BIN)/python -m lakehouse.spark.jars >.venv/jars.log 2>&1 || { tail -n 3 .venv/jars.log >&2; rm -f $(READY); exit 1; }
 	@touch $(READY)
 
 run: setup ## Set up and run the whole pipeline on the simulator and an embedded PostgreSQL
 	@$(BIN)/lakehouse demo
 
 test: setup ## Set up and run the tests, but for the slow ones
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n $(WORKERS) --dist worksteal
 
 test-slow: setup ## Run the slow tests: three years, fresh clones, real kills
 	$(BIN)/pytest -m slow

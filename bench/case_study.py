@@ -17,12 +17,13 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from lakehouse import delta_log, settings
-from lakehouse.ingest import ReceivedAt
+from lakehouse import settings
+from lakehouse.ingestion.ingest import ReceivedAt
+from lakehouse.lake import delta_log
+from lakehouse.lake.tables import BRONZE, GOLD, SILVER
 from lakehouse.pipeline import Report, Run
 from lakehouse.settings import Settings
 from lakehouse.simulator.answers import CarbonIntensityApi
-from lakehouse.tables import BRONZE, GOLD, SILVER
 
 FIRST_DAY, LAST_DAY = date(2022, 1, 1), date(2024, 12, 31)
 SEED = 42

@@ -17,14 +17,16 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from sqlalchemy import Connection
 
-from lakehouse import export, session, settings
-from lakehouse.database import database
+from lakehouse import settings
+from lakehouse.lake.store import Store
+from lakehouse.lake.tables import DIM_REGION, FUELS, GOLD, LABELS, REGIONS
 from lakehouse.pipeline import code_version
 from lakehouse.postgres import connect
+from lakehouse.publishing import export
+from lakehouse.publishing.database import database
+from lakehouse.refinement.stages import Work
 from lakehouse.settings import Settings
-from lakehouse.stages import Work
-from lakehouse.store import Store
-from lakehouse.tables import DIM_REGION, FUELS, GOLD, LABELS, REGIONS
+from lakehouse.spark import session
 
 FIRST, DAYS = date(2022, 1, 1), 1095
 REPEATS = 5

@@ -19,7 +19,7 @@ from pathlib import Path
 from aiohttp import web
 
 from lakehouse import settings
-from lakehouse.bronze import Reason
+from lakehouse.ingestion.bronze import Reason
 from lakehouse.pipeline import Listener, Run
 from lakehouse.simulator import NOW_HEADER, SEED_HEADER, CarbonIntensityApi
 from lakehouse.windows import Span, Window, plan

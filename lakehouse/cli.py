@@ -114,7 +114,8 @@ def export(
 
 
 def _verify(version: int | None, *, as_json: bool) -> None:
-    from lakehouse import console, verification
+    from lakehouse import console
+    from lakehouse.publishing import verification
 
     found = verification.verify(settings.load(given.flags), version)
     if as_json:
@@ -139,7 +140,7 @@ def import_(
 ) -> None:
     """Land recorded API responses in Bronze."""
     from lakehouse.clock import machine_clock
-    from lakehouse.ingest import ReceivedAt
+    from lakehouse.ingestion.ingest import ReceivedAt
 
     moment = {"now": machine_clock(), "mtime": None}.get(received_at, ...)
     received = ReceivedAt(_time(received_at) if moment is ... else moment)
@@ -149,7 +150,8 @@ def import_(
 @app.command()
 def plan(start: From = None, end: To = None, force: Force = False, as_json: Json = False) -> None:
     """Say which requests a run would make, and why; write nothing."""
-    from lakehouse import console, planning
+    from lakehouse import console
+    from lakehouse.ingestion import planning
 
     chosen, first, last = settings.load(given.flags), _day(start, "--from"), _day(end, "--to")
     rows, total = planning.requests(chosen, first, last, force=force)
@@ -167,7 +169,7 @@ def plan(start: From = None, end: To = None, force: Force = False, as_json: Json
 def gaps(start: From = None, end: To = None, as_json: Json = False) -> None:
     """Show every missing half-hour and why it is missing; by default of the lake's whole range."""
     from lakehouse import console
-    from lakehouse import gaps as missing
+    from lakehouse.ingestion import gaps as missing
 
     found = missing.find(settings.load(given.flags), _day(start, "--from"), _day(end, "--to"))
     rows = [gap.row() for gap in found.gaps]
@@ -189,7 +191,8 @@ def gaps(start: From = None, end: To = None, as_json: Json = False) -> None:
 @app.command()
 def status(as_json: Json = False) -> None:
     """Show the lake's version, its tables and its last run."""
-    from lakehouse import console, look
+    from lakehouse import console
+    from lakehouse.history import look
 
     found = look.status(settings.load(given.flags))
     if as_json:
@@ -214,7 +217,8 @@ def history(
     as_json: Json = False,
 ) -> None:
     """Show the versions of a table, newest first."""
-    from lakehouse import console, look
+    from lakehouse import console
+    from lakehouse.history import look
 
     rows = look.history(settings.load(given.flags), table, limit)
     if not as_json:
@@ -235,7 +239,7 @@ def sql(
 ) -> None:
     """Query the lake with Spark SQL, time travel included; nothing can be written."""
     from lakehouse import console
-    from lakehouse import query as queries
+    from lakehouse.history import query as queries
 
     rows, is_cut = queries.select(settings.load(given.flags), query, limit)
     console.print_rows(rows, as_json=as_json)
@@ -248,7 +252,7 @@ def psql(
     arguments: Annotated[list[str] | None, typer.Argument(help="Arguments for psql, after --.")] = None,
 ) -> None:
     """Open psql on the export's database."""
-    from lakehouse import database
+    from lakehouse.publishing import database
 
     raise typer.Exit(database.run_psql(settings.load(given.flags), arguments or []))
 
@@ -297,7 +301,7 @@ def quarantine_list(
 ) -> None:
     """Show the refused pieces, newest first."""
     from lakehouse import console
-    from lakehouse.quarantine import listed
+    from lakehouse.refinement.quarantine import listed
 
     rows = listed(settings.load(given.flags), reason)
     if not as_json:
@@ -400,7 +404,7 @@ def exit_code(arguments: list[str]) -> int:
 
 def _innermost(error: Exception) -> str:
     """What an unexpected error says; Spark's own cause where Spark is loaded."""
-    loaded = sys.modules.get("lakehouse.session")
+    loaded = sys.modules.get("lakehouse.spark.session")
     return str(loaded.reason(error)) if loaded else (str(error).strip().splitlines() or [""])[0]
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from lakehouse import console
 from lakehouse.errors import UsageError
+from lakehouse.lake.tables import TABLES
 from lakehouse.pipeline import STAGES, Report, Run
 from lakehouse.postgres import EmbeddedPostgres
 from lakehouse.progress import Narrator
 from lakehouse.settings import Settings
 from lakehouse.simulator import Match, Rule, Simulator, run_in_thread
 from lakehouse.simulator.kinds import Status
-from lakehouse.tables import TABLES
 
 MARKER = ".demo"
 FIRST, LAST = datetime(2023, 10, 15, tzinfo=UTC), datetime(2024, 1, 5, tzinfo=UTC)

@@ -18,32 +18,25 @@ from typing import Any
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from lakehouse import (
-    __version__,
-    aggregating,
-    delta_log,
-    export,
-    ingest,
-    planning,
-    quarantine,
-    receipts,
-    refining,
-    resources,
-    session,
-)
-from lakehouse.api import Client, Failure, Observer
-from lakehouse.bronze import Reason
+from lakehouse import __version__, resources
 from lakehouse.clock import machine_clock
-from lakehouse.commits import Commit
 from lakehouse.errors import LakehouseError, LakeLockedError
-from lakehouse.fetching import unreachable
-from lakehouse.ingest import BadFile, Landing, ReceivedAt
-from lakehouse.receipts import Held
+from lakehouse.ingestion import ingest, planning, receipts
+from lakehouse.ingestion.api import Client, Failure, Observer
+from lakehouse.ingestion.bronze import Reason
+from lakehouse.ingestion.fetching import unreachable
+from lakehouse.ingestion.ingest import BadFile, Landing, ReceivedAt
+from lakehouse.ingestion.receipts import Held
+from lakehouse.ingestion.source import check_source
+from lakehouse.lake import delta_log
+from lakehouse.lake.commits import Commit
+from lakehouse.lake.store import Store
+from lakehouse.lake.tables import BRONZE, RUNS, TABLES
+from lakehouse.publishing import export
+from lakehouse.refinement import aggregating, quarantine, refining
+from lakehouse.refinement.stages import GateError, StageReport, Work
 from lakehouse.settings import PUBLIC_API, Settings
-from lakehouse.source import check_source
-from lakehouse.stages import GateError, StageReport, Work
-from lakehouse.store import Store
-from lakehouse.tables import BRONZE, RUNS, TABLES
+from lakehouse.spark import session
 from lakehouse.windows import Span, Window
 
 STAGES = ("bronze", "silver", "gold", "export")

@@ -7,13 +7,13 @@ from typing import TextIO
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from lakehouse.api import Failure
-from lakehouse.bronze import PERIOD_FORM, Reason, Response
 from lakehouse.console import console, said
-from lakehouse.ingest import BadFile
+from lakehouse.ingestion.api import Failure
+from lakehouse.ingestion.bronze import PERIOD_FORM, Reason, Response
+from lakehouse.ingestion.ingest import BadFile
+from lakehouse.lake.tables import GOLD
 from lakehouse.pipeline import Listener
-from lakehouse.stages import StageReport
-from lakehouse.tables import GOLD
+from lakehouse.refinement.stages import StageReport
 from lakehouse.windows import Span, Window
 
 LINE_SECONDS = 5.0

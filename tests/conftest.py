@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse import session, settings
+from lakehouse import settings
+from lakehouse.lake.store import Store
+from lakehouse.lake.tables import TABLES
 from lakehouse.pipeline import Report, Run
 from lakehouse.settings import Settings
 from lakehouse.simulator import Simulator, ThreadedSimulator, run_in_thread
-from lakehouse.store import Store
-from lakehouse.tables import TABLES
+from lakehouse.spark import session
 
 pytest_plugins = ["tests.postgres_fixtures", "tests.export_fixtures"]
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse import export, settings, staging
+from lakehouse import settings
 from lakehouse.postgres import PostgresTarget, connect
+from lakehouse.publishing import export, staging
+from lakehouse.refinement.stages import StageReport
 from lakehouse.settings import Settings
-from lakehouse.stages import StageReport
 from tests.gold_rows import GoldLake
 from tests.mirror_rows import BEFORE
 

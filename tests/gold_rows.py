@@ -8,10 +8,10 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse.lake.store import Store
+from lakehouse.lake.tables import DIM_REGION, GOLD
 from lakehouse.pipeline import code_version
-from lakehouse.stages import Work
-from lakehouse.store import Store
-from lakehouse.tables import DIM_REGION, GOLD
+from lakehouse.refinement.stages import Work
 from tests.mirror_rows import REGIONS
 
 Row = Mapping[str, Any]

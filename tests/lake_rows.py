@@ -8,12 +8,13 @@ from typing import Any
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
-from lakehouse import delta_log, receipts
-from lakehouse.bronze import Contents, Response
-from lakehouse.commits import Commit
-from lakehouse.ingest import ARROW, Landing
+from lakehouse.ingestion import receipts
+from lakehouse.ingestion.bronze import Contents, Response
+from lakehouse.ingestion.ingest import ARROW, Landing
+from lakehouse.lake import delta_log
+from lakehouse.lake.commits import Commit
+from lakehouse.lake.tables import BRONZE, QUARANTINE, RUNS, SILVER
 from lakehouse.settings import Settings
-from lakehouse.tables import BRONZE, QUARANTINE, RUNS, SILVER
 from lakehouse.windows import Span, plan
 
 UTC_TIME = pa.timestamp("us", tz="UTC")

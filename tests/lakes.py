@@ -12,13 +12,13 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse import aggregating, refining
-from lakehouse.bronze import Response, contents
-from lakehouse.ingest import ARROW
-from lakehouse.refining import Contract
-from lakehouse.stages import StageReport, Work
-from lakehouse.store import Store
-from lakehouse.tables import BRONZE, TABLES, Table
+from lakehouse.ingestion.bronze import Response, contents
+from lakehouse.ingestion.ingest import ARROW
+from lakehouse.lake.store import Store
+from lakehouse.lake.tables import BRONZE, TABLES, Table
+from lakehouse.refinement import aggregating, refining
+from lakehouse.refinement.refining import Contract
+from lakehouse.refinement.stages import StageReport, Work
 from lakehouse.windows import Window
 
 SOURCE = "simulator:seed=42"

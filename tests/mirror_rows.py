@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, text
 
-from lakehouse import mirror
-from lakehouse.export_log import ExportCounts, Exported, GoldVersion
 from lakehouse.postgres import PostgresTarget, connect
+from lakehouse.publishing import mirror
+from lakehouse.publishing.export_log import ExportCounts, Exported, GoldVersion
 
 LONDON = {"regionid": 13, "shortname": "London", "dno": "UKPN London", "kind": "dno_region", "parent_regionid": 15}
 ENGLAND = {"regionid": 15, "shortname": "England", "dno": "England", "kind": "nation", "parent_regionid": 18}

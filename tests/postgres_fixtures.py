@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import migrations
 from lakehouse.postgres import EmbeddedPostgres, PostgresTarget, cluster, connect
 from lakehouse.postgres.binaries import system_binaries
+from lakehouse.publishing import migrations
 
 TEMPLATE = "template_carbon"
 

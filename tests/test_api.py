@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from lakehouse.api import Client, Failure
-from lakehouse.bronze import Response
 from lakehouse.errors import ApiUnavailableError, UsageError
-from lakehouse.fetching import fetch_all, unreachable
-from lakehouse.retries import RefusedError, TransientError, retry_after
+from lakehouse.ingestion.api import Client, Failure
+from lakehouse.ingestion.bronze import Response
+from lakehouse.ingestion.fetching import fetch_all, unreachable
+from lakehouse.ingestion.retries import RefusedError, TransientError, retry_after
 from lakehouse.settings import ApiSettings
 from lakehouse.simulator import Simulator, parse_script
 from lakehouse.windows import Span, Window, plan

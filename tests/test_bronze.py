@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.bronze import (
+from lakehouse.ingestion.bronze import (
     UNPLACED,
     Contents,
     NotAResponseError,

@@ -86,7 +86,7 @@ def test_waits_for_no_other_writer(call: Call, tmp_path: Path) -> None:
 
 
 def test_says_that_java_home_is_wrong(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lakehouse import session
+    from lakehouse.spark import session
 
     monkeypatch.setattr(session.SparkSession, "getActiveSession", lambda: None)
     code, _, err = call("silver", LAKEHOUSE_ROOT=str(tmp_path / "lake"), JAVA_HOME=str(tmp_path))

@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from lakehouse import commits
-from lakehouse.commits import Commit, Pin
+from lakehouse.lake import commits
+from lakehouse.lake.commits import Commit, Pin
 
 OURS = Commit("silver", "run", "0.1", "abc", {"bronze.regional_intensity": Pin("id", 3)}, landing=7)
 

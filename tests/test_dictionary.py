@@ -8,14 +8,16 @@ import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from lakehouse import dictionary
-from lakehouse.tables import DIM_REGION, TABLES, Table
+from lakehouse.lake import dictionary
+from lakehouse.lake.tables import DIM_REGION, TABLES, Table
 from tests.lakes import Lake, empty_lake  # noqa: F401
 
 
 def test_keeps_the_data_dictionary_up_to_date() -> None:
     said = dictionary.PLACE.read_text(encoding="utf-8")
-    assert said == dictionary.text(), "docs/data-dictionary.md is stale: run .venv/bin/python -m lakehouse.dictionary"
+    assert said == dictionary.text(), (
+        "docs/data-dictionary.md is stale: run .venv/bin/python -m lakehouse.lake.dictionary"
+    )
 
 
 def test_says_what_every_column_means() -> None:
@@ -73,6 +75,8 @@ def test_creates_each_table_as_declared_in_one_commit(empty_lake: Lake, table: T
     ],
 )
 def test_refuses_rows_that_break_a_constraint(empty_lake: Lake, statement: str) -> None:  # noqa: F811
-    with pytest.raises((PySparkException, Py4JJavaError), match=r"DELTA_(VIOLATE_CONSTRAINT|NOT_NULL_CONSTRAINT)|NOT_NULL"):
+    with pytest.raises(
+        (PySparkException, Py4JJavaError), match=r"DELTA_(VIOLATE_CONSTRAINT|NOT_NULL_CONSTRAINT)|NOT_NULL"
+    ):
         empty_lake.sql(statement, DIM_REGION)
     assert empty_lake.work.snapshot(DIM_REGION).version == 0

@@ -3,7 +3,7 @@
 from chispa import assert_df_equality
 from pyspark.sql import SparkSession
 
-from lakehouse.difference import difference
+from lakehouse.refinement.difference import difference
 
 SCHEMA = "id INT, day INT, value STRING, seen STRING"
 

@@ -8,10 +8,10 @@ import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
-from lakehouse import checksums, export, migrations, staging
 from lakehouse.errors import PostgresError, UsageError
+from lakehouse.lake.tables import DIM_REGION, GOLD
 from lakehouse.postgres import PostgresTarget
-from lakehouse.tables import DIM_REGION, GOLD
+from lakehouse.publishing import checksums, export, migrations, staging
 from tests.export_fixtures import edit, settings_for
 from tests.gold_rows import GoldLake
 from tests.mirror_rows import (

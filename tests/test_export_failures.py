@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import export, mirror, settings, staging
+from lakehouse import settings
 from lakehouse.errors import LakehouseError, LakeLockedError, PostgresError
+from lakehouse.lake.tables import GOLD
 from lakehouse.postgres import EmbeddedPostgres, PostgresTarget, connect
-from lakehouse.tables import GOLD
+from lakehouse.publishing import export, mirror, staging
 from tests.export_fixtures import edit, settings_for
 from tests.gold_rows import GoldLake
 from tests.mirror_rows import FIRST, SECOND, published, query

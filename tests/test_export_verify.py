@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from lakehouse import cli
+from lakehouse.lake.tables import DIM_REGION
 from lakehouse.postgres import PostgresTarget
-from lakehouse.tables import DIM_REGION
-from lakehouse.verification import Difference, compared
+from lakehouse.publishing.verification import Difference, compared
 from tests.export_fixtures import edit, url_of
 from tests.gold_rows import GoldLake
 from tests.mirror_rows import FIRST, marks, published, query

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from lakehouse import gaps
 from lakehouse.errors import UsageError
+from lakehouse.ingestion import gaps
 from lakehouse.settings import Settings
 from lakehouse.windows import Span
 from tests.lake_rows import at, receive, record_run, refine, refuse, slots

@@ -7,8 +7,8 @@ from typing import Any
 from chispa import assert_df_equality
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import gold
-from lakehouse.tables import DIM_REGION, GOLD, SILVER
+from lakehouse.lake.tables import DIM_REGION, GOLD, SILVER
+from lakehouse.refinement import gold
 
 DAY = datetime(2024, 1, 2, tzinfo=UTC)
 

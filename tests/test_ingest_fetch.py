@@ -13,11 +13,11 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse import gaps, planning
-from lakehouse.api import Client
-from lakehouse.commits import Commit
 from lakehouse.errors import ApiUnavailableError
-from lakehouse.ingest import Landing, land_from_api, until_interrupted
+from lakehouse.ingestion import gaps, planning
+from lakehouse.ingestion.api import Client
+from lakehouse.ingestion.ingest import Landing, land_from_api, until_interrupted
+from lakehouse.lake.commits import Commit
 from lakehouse.pipeline import Run
 from lakehouse.settings import Settings
 from lakehouse.simulator import Simulator, ThreadedSimulator, parse_script

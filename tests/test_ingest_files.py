@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import recordings
 from lakehouse.errors import LakehouseError, UsageError
-from lakehouse.ingest import BadFile, Landing, ReceivedAt, land_from_files
+from lakehouse.ingestion import recordings
+from lakehouse.ingestion.ingest import BadFile, Landing, ReceivedAt, land_from_files
+from lakehouse.ingestion.recordings import UnreadableError
 from lakehouse.pipeline import Report
-from lakehouse.recordings import UnreadableError
 from lakehouse.settings import Settings
 from lakehouse.simulator import CarbonIntensityApi
 from tests.lake_rows import at, bronze_rows, landing_in

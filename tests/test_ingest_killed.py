@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import delta_log, gaps
+from lakehouse.ingestion import gaps
+from lakehouse.lake import delta_log
+from lakehouse.lake.tables import BRONZE, RUNS
 from lakehouse.settings import Settings
 from lakehouse.simulator import Simulator, ThreadedSimulator, parse_script, run_in_thread
-from lakehouse.tables import BRONZE, RUNS
 from lakehouse.windows import Span
 from tests.lake_rows import at, bronze_rows
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import java
 from lakehouse.errors import LakehouseError
+from lakehouse.spark import java
 
 
 def jdk(place: Path, version: str) -> Path:

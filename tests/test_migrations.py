@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import export_log, migrations, resources
+from lakehouse import resources
 from lakehouse.errors import LakehouseError, LakeLockedError, PostgresError
-from lakehouse.export_log import ExportCounts, Exported, GoldVersion
 from lakehouse.postgres import EmbeddedPostgres, PostgresTarget, connect
+from lakehouse.publishing import export_log, migrations
+from lakehouse.publishing.export_log import ExportCounts, Exported, GoldVersion
 
 pytestmark = pytest.mark.integration
 

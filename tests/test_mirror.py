@@ -31,11 +31,11 @@ from mirror_rows import (
     tuple_counts,
 )
 
-from lakehouse import export_log, mirror
 from lakehouse.errors import PostgresError
-from lakehouse.export_log import Checksum, ExportCounts, Exported, GoldVersion
-from lakehouse.mirror import ProofError
 from lakehouse.postgres import PostgresTarget, connect
+from lakehouse.publishing import export_log, mirror
+from lakehouse.publishing.export_log import Checksum, ExportCounts, Exported, GoldVersion
+from lakehouse.publishing.mirror import ProofError
 
 pytestmark = pytest.mark.integration
 

@@ -27,10 +27,10 @@ from mirror_rows import (
     wait_until,
 )
 
-from lakehouse import mirror
 from lakehouse.errors import LakeLockedError, PostgresError
-from lakehouse.export_log import ExportCounts, Exported
 from lakehouse.postgres import PostgresTarget, connect
+from lakehouse.publishing import mirror
+from lakehouse.publishing.export_log import ExportCounts, Exported
 
 pytestmark = pytest.mark.integration
 
@@ -78,8 +78,8 @@ def test_lets_a_second_exporter_wait_for_the_first(any_database: PostgresTarget)
 
 KILLED = """
 import os
-from lakehouse import mirror
-from lakehouse.export_log import GoldVersion
+from lakehouse.publishing import mirror
+from lakehouse.publishing.export_log import GoldVersion
 from lakehouse.postgres import PostgresTarget
 target = PostgresTarget.parse(os.environ["TARGET"], environ=os.environ)
 with mirror.export_lock(target) as connection, connection.begin():

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from lakehouse.api import Failure
-from lakehouse.bronze import Contents, Reason, Response
-from lakehouse.ingest import BadFile
+from lakehouse.ingestion.api import Failure
+from lakehouse.ingestion.bronze import Contents, Reason, Response
+from lakehouse.ingestion.ingest import BadFile
 from lakehouse.progress import Narrator
-from lakehouse.stages import StageReport
+from lakehouse.refinement.stages import StageReport
 from lakehouse.windows import Span, Window, plan
 from tests.lake_rows import at
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse import query, settings
+from lakehouse import settings
 from lakehouse.errors import LakehouseError, SourceMismatchError, UsageError
-from lakehouse.ingest import ReceivedAt
+from lakehouse.history import query
+from lakehouse.ingestion.ingest import ReceivedAt
 from lakehouse.pipeline import STAGES, Report, Run
 from lakehouse.postgres import PostgresTarget, connect
 from lakehouse.settings import Settings

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from lakehouse import planning, receipts
 from lakehouse.errors import SourceMismatchError, UsageError
+from lakehouse.ingestion import planning, receipts
+from lakehouse.ingestion.source import Source
 from lakehouse.settings import Settings
 from lakehouse.simulator import ThreadedSimulator
-from lakehouse.source import Source
 from lakehouse.windows import Span
 from tests.lake_rows import at, receive, record_run, slots
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import cursors
-from lakehouse.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER, TABLES, Table
+from lakehouse.lake import cursors
+from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER, TABLES, Table
 from tests.lakes import Lake, empty_lake, lake, period, periods, region, response  # noqa: F401
 
 pytestmark = pytest.mark.integration

@@ -8,18 +8,19 @@ from decimal import Decimal
 
 import pytest
 
-from lakehouse import quality, quarantine, settings
-from lakehouse.bronze import Response, contents
+from lakehouse import settings
 from lakehouse.errors import UsageError
+from lakehouse.ingestion.bronze import Response, contents
+from lakehouse.lake.tables import QUARANTINE, RUNS, SILVER
 from lakehouse.pipeline import Report, Run
-from lakehouse.quality import RULES, RuleResult
-from lakehouse.refining import Contract
+from lakehouse.refinement import quality, quarantine
+from lakehouse.refinement.quality import RULES, RuleResult
+from lakehouse.refinement.refining import Contract
+from lakehouse.refinement.stages import GateError
 from lakehouse.settings import Settings
 from lakehouse.simulator import kinds
 from lakehouse.simulator.answers import CarbonIntensityApi
 from lakehouse.simulator.edits import edited
-from lakehouse.stages import GateError
-from lakehouse.tables import QUARANTINE, RUNS, SILVER
 from lakehouse.windows import Window
 from tests.lakes import MIX, Lake, at, empty_lake, lake, period, region, response  # noqa: F401
 

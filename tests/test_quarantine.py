@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import quarantine
 from lakehouse.errors import UsageError
-from lakehouse.quality import RULES, WARN, Rules
-from lakehouse.refining import Contract
+from lakehouse.lake.tables import QUARANTINE, SILVER
+from lakehouse.refinement import quarantine
+from lakehouse.refinement.quality import RULES, WARN, Rules
+from lakehouse.refinement.refining import Contract
 from lakehouse.settings import Settings
-from lakehouse.tables import QUARANTINE, SILVER
 from tests.lakes import Lake, empty_lake, lake, period, region, response  # noqa: F401
 
 pytestmark = pytest.mark.integration

@@ -11,9 +11,9 @@ from chispa import assert_df_equality
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse import silver
-from lakehouse.quality import RULES
-from lakehouse.tables import SILVER
+from lakehouse.lake.tables import SILVER
+from lakehouse.refinement import silver
+from lakehouse.refinement.quality import RULES
 
 BRONZE = (
     "response_id STRING, landing BIGINT, ingestion_timestamp TIMESTAMP, window_start TIMESTAMP, "

@@ -5,7 +5,8 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
-from lakehouse import __version__, jars
+from lakehouse import __version__
+from lakehouse.spark import jars
 
 PROJECT = Path(__file__).resolve().parent.parent
 STATED = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]

@@ -1,4 +1,4 @@
--- Must give what lakehouse/checksums.py gives: the columns as text, joined by '|', null as '\N', and in strings a '\'
+-- Must give what lakehouse/publishing/checksums.py gives: the columns as text, joined by '|', null as '\N', and in strings a '\'
 -- before each '\' and '|'. concat_ws would skip nulls. A boolean casts to true, not to t.
 WITH texts AS (
     SELECT

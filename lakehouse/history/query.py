@@ -1,0 +1,48 @@
+"""Questions to the lake in Spark SQL, time travel included; nothing can be written."""
+
+from typing import Any
+
+from pyspark.errors import AnalysisException, ParseException, PySparkException
+from pyspark.sql import SparkSession
+
+from lakehouse.errors import LakehouseError, UsageError
+from lakehouse.lake import delta_log
+from lakehouse.lake.store import Store
+from lakehouse.lake.tables import TABLES
+from lakehouse.settings import Settings
+from lakehouse.spark import session
+
+READING = ("select", "with", "from", "values", "table", "describe", "desc", "show", "explain")
+"""First words of statements that only look."""
+
+
+def select(settings: Settings, query: str, limit: int) -> tuple[list[dict[str, Any]], bool]:
+    """At most ``limit`` rows of the answer, and whether there are more.
+
+    Raises:
+        UsageError: the statement would write, cannot be parsed, or names what does not exist.
+        LakehouseError: there is no lake yet.
+    """
+    first = query.strip().lstrip("(").split(None, 1)[0].lower() if query.strip() else ""
+    if first not in READING:
+        raise UsageError(f"`lakehouse sql` only looks: begin with SELECT, WITH, SHOW or DESCRIBE, not {first!r}.")
+    if all(delta_log.open_table(settings.path(table.path)) is None for table in TABLES):
+        raise LakehouseError(f"There is no lake at {settings.root} yet; `lakehouse run` makes one.")
+    spark = session.open_session()
+    Store(spark, settings.root).register()
+    return rows(spark, query, limit)
+
+
+def rows(spark: SparkSession, query: str, limit: int) -> tuple[list[dict[str, Any]], bool]:
+    """As ``select``, in a session whose tables are registered."""
+    try:
+        found = spark.sql(query).limit(limit + 1).collect()
+    except (AnalysisException, ParseException) as error:
+        raise UsageError(_first_line(error)) from None
+    except PySparkException as error:
+        raise LakehouseError(f"The query failed: {_first_line(error)}") from None
+    return [row.asDict(recursive=True) for row in found[:limit]], len(found) > limit
+
+
+def _first_line(error: PySparkException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].removeprefix("An error occurred: ")

@@ -1,0 +1,94 @@
+"""Many windows through one client: several at a time, halved where refused as too long, and not for ever."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from lakehouse.errors import ApiUnavailableError
+from lakehouse.ingestion.api import Client, Failure, Observer
+from lakehouse.ingestion.bronze import Response
+from lakehouse.ingestion.retries import RefusedError, TransientError
+from lakehouse.windows import Window
+
+SHORTEST_TO_HALVE = 49
+"""Half-hours; a refused window of up to a day is refused for another reason than its length."""
+
+Result = Response | Failure
+Take = Callable[[Result], Awaitable[None]]
+
+
+async def fetch_all(client: Client, windows: Sequence[Window], take: Take) -> None:
+    """Hand every window's response or failure to ``take``, as they come; while it waits, its worker asks no more.
+
+    After several failures in a row the windows left are not asked any more and are handed on as failures too. What
+    has been received has been handed on, however this ends.
+    """
+    crew = _Crew(client, take, list(reversed(windows)))
+    workers = [asyncio.create_task(crew.work()) for _ in range(client.settings.concurrency)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+
+@dataclass
+class _Crew:
+    """The workers' common ground: the windows that wait, next one last, and how it has gone lately."""
+
+    client: Client
+    take: Take
+    waiting: list[Window]
+    failed_in_a_row: int = 0
+    last_error: str = ""
+
+    @property
+    def observer(self) -> Observer | None:
+        return self.client.observer
+
+    async def work(self) -> None:
+        """Take windows until there are none."""
+        while self.waiting:
+            window = self.waiting.pop()
+            if self.failed_in_a_row >= self.client.settings.give_up_after:
+                reason = f"not asked: {self.failed_in_a_row} windows in a row had failed, the last: {self.last_error}"
+                await self.take(Failure(window, reason, asked=False))
+            elif (result := await self.fetched(window)) is not None:
+                await self.take(result)
+
+    async def fetched(self, window: Window) -> Result | None:
+        """The window's response or failure; None when its halves are asked instead."""
+        try:
+            response = await self.client.fetch(window)
+        except RefusedError as error:
+            if error.status == HTTPStatus.BAD_REQUEST and len(window.span()) >= SHORTEST_TO_HALVE:
+                self.waiting += reversed(window.halves())
+                if self.observer:
+                    self.observer.split(window)
+                return None
+            return self.failure(window, error)
+        except TransientError as error:
+            return self.failure(window, error)
+        self.failed_in_a_row = 0
+        if self.observer:
+            self.observer.received(response)
+        return response
+
+    def failure(self, window: Window, error: Exception) -> Failure:
+        self.failed_in_a_row += 1
+        self.last_error = str(error)
+        failure = Failure(window, self.last_error)
+        if self.observer:
+            self.observer.failed(failure)
+        return failure
+
+
+def unreachable(failures: Sequence[Failure]) -> ApiUnavailableError:
+    """The error of a run whose windows were not all received."""
+    asked = [failure for failure in failures if failure.asked]
+    return ApiUnavailableError(
+        f"{len(failures)} window(s) could not be fetched, the last asked because of: {asked[-1].error}; "
+        "what came is kept, run again later for the rest."
+    )

@@ -1,0 +1,185 @@
+"""Every missing half-hour of a range, as spans with their cause. Reads through delta-rs; no JVM, nothing asked."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from lakehouse.clock import machine_clock
+from lakehouse.errors import UsageError
+from lakehouse.ingestion import presence, receipts
+from lakehouse.ingestion.bronze import Receipt, coverage
+from lakehouse.ingestion.planning import FIRST_LOAD
+from lakehouse.ingestion.presence import Refined, Refused
+from lakehouse.ingestion.receipts import Held
+from lakehouse.settings import Settings
+from lakehouse.windows import FIRST_SLOT, HALF_HOUR, Span, floor, spans
+
+DATES_SHOWN = 3
+"""Dates of answers named one by one; of more, the first and the last."""
+
+
+class Cause(StrEnum):
+    """Why a half-hour, or a region of it, is missing."""
+
+    UPSTREAM_EMPTY = "upstream empty"
+    FETCH_FAILED = "fetch failed"
+    NOT_FETCHED = "not fetched yet"
+    FUTURE = "in the future"
+    REGION_MISSING = "region missing in the answer"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Adjacent half-hours that are missing for one cause.
+
+    ``regions`` are the missing ones, none where all are. ``detail`` is the last error or the rules broken;
+    ``answered_at`` when the API answered without these half-hours, by the lake's clock.
+    """
+
+    span: Span
+    cause: Cause
+    regions: tuple[int, ...] = ()
+    detail: str = ""
+    answered_at: tuple[datetime, ...] = ()
+
+    def row(self) -> dict[str, Any]:
+        """The gap as ``gaps --json`` gives it; ``to`` is exclusive."""
+        return {
+            "from": self.span.start,
+            "to": self.span.end,
+            "half_hours": len(self.span),
+            "cause": self.cause.value,
+            "regions": list(self.regions),
+            "detail": self.detail or _dates(self.answered_at),
+            "answered_at": list(self.answered_at),
+        }
+
+
+@dataclass(frozen=True)
+class Found:
+    """The gaps of a range, ascending. ``unrefined``: responses in Bronze that Silver has not looked at yet."""
+
+    span: Span
+    gaps: tuple[Gap, ...]
+    unrefined: int
+
+    @property
+    def half_hours(self) -> int:
+        """Distinct half-hours that lack something."""
+        return len({slot for gap in self.gaps for slot in gap.span.slots()})
+
+
+def find(settings: Settings, start: datetime | None, end: datetime | None) -> Found:
+    """The gaps of ``[start, end)``; by default of the lake's range: from the oldest half-hour asked for to now.
+
+    A region of a half-hour can be told missing only where Silver has looked at the answer.
+
+    Raises:
+        UsageError: the range is empty.
+    """
+    known = receipts.held(settings)
+    now = known.now(machine_clock())
+    span = _range(known, start, end, now)
+    silver = presence.refined(settings, span)
+    judged = [receipt for receipt in known.receipts if receipt.landing <= silver.landing]
+    lacking = _lacking(span, judged, silver)
+    refused = list(presence.refused(settings)) if lacking else []
+    gaps = [*_unanswered(span, known, silver, now), *_partial(lacking, refused)]
+    return Found(span, tuple(sorted(gaps, key=_order)), len(known.receipts) - len(judged))
+
+
+def _range(known: Held, start: datetime | None, end: datetime | None, now: datetime) -> Span:
+    last = floor(now) if end is None else end
+    if start is not None and start >= last:
+        raise UsageError(f"--from {start:%Y-%m-%dT%H:%MZ} is not before --to {last:%Y-%m-%dT%H:%MZ}.")
+    first = max(start or known.oldest or floor(now).replace(hour=0, minute=0) - FIRST_LOAD, FIRST_SLOT)
+    return Span(first, max(first, last))
+
+
+def _unanswered(span: Span, known: Held, silver: Refined, now: datetime) -> Iterator[Gap]:
+    """Half-hours that no answer on all regions held, unless Silver has their regions from answers on one each."""
+    errors = {slot: lost.error for lost in known.lost for slot in lost.span.clip(span.start, span.end).slots()}
+    found: dict[tuple[Cause, tuple[int, ...], str], list[datetime]] = defaultdict(list)
+    for stretch in coverage(span, known.receipts):
+        if stretch.is_held:
+            continue
+        for slot in stretch.span.slots():
+            missing = silver.missing(slot)
+            if not missing:
+                continue
+            regions = _named(missing)
+            if slot + HALF_HOUR > now:
+                found[Cause.FUTURE, regions, ""].append(slot)
+            elif stretch.answered_at is not None:
+                found[Cause.UPSTREAM_EMPTY, regions, ""].append(slot)
+            elif slot in errors:
+                found[Cause.FETCH_FAILED, regions, errors[slot]].append(slot)
+            else:
+                found[Cause.NOT_FETCHED, regions, ""].append(slot)
+    for (cause, regions, detail), slots in found.items():
+        for hole in spans(slots):
+            answers = _answers(hole, known.receipts) if cause is Cause.UPSTREAM_EMPTY else ()
+            yield Gap(hole, cause, regions, detail, answers)
+
+
+def _answers(hole: Span, receipts: Sequence[Receipt]) -> tuple[datetime, ...]:
+    """When answers came that should have held some of these half-hours and did not."""
+    at = {
+        receipt.received_at
+        for receipt in receipts
+        if receipt.span.start < hole.end and hole.start < receipt.span.end
+        if any(hole.start <= slot < hole.end for slot in receipt.absent)
+    }
+    return tuple(sorted(at))
+
+
+def _lacking(span: Span, judged: Sequence[Receipt], silver: Refined) -> dict[datetime, frozenset[int]]:
+    """The half-hours held by answers that Silver has looked at, with the regions that it lacks all the same."""
+    found = {}
+    for stretch in coverage(span, judged):
+        if stretch.is_held:
+            for slot in stretch.span.slots():
+                if missing := silver.missing(slot):
+                    found[slot] = missing
+    return found
+
+
+def _partial(lacking: dict[datetime, frozenset[int]], refused: Sequence[Refused]) -> Iterator[Gap]:
+    reasons: dict[tuple[datetime, int], set[str]] = defaultdict(set)
+    for piece in refused:
+        for slot in piece.span.slots():
+            for regionid in lacking.get(slot, ()):
+                if piece.regionid in (None, regionid):
+                    reasons[slot, regionid].update(piece.reasons)
+    found: dict[tuple[Cause, tuple[int, ...], str], list[datetime]] = defaultdict(list)
+    for slot, missing in lacking.items():
+        by_reason: dict[tuple[str, ...], set[int]] = defaultdict(set)
+        for regionid in missing:
+            by_reason[tuple(sorted(reasons.get((slot, regionid), ())))].add(regionid)
+        for why, regions in by_reason.items():
+            cause = Cause.QUARANTINED if why else Cause.REGION_MISSING
+            found[cause, _named(frozenset(regions)), ", ".join(why)].append(slot)
+    for (cause, named, detail), slots in found.items():
+        yield from (Gap(hole, cause, named, detail) for hole in spans(slots))
+
+
+def _named(regions: frozenset[int]) -> tuple[int, ...]:
+    return () if regions == presence.ALL else tuple(sorted(regions))
+
+
+def _order(gap: Gap) -> tuple[Span, str, tuple[int, ...]]:
+    return gap.span, gap.cause, gap.regions
+
+
+def _dates(moments: Sequence[datetime]) -> str:
+    """The days of answers, for a person."""
+    days = sorted({f"{moment:%Y-%m-%d}" for moment in moments})
+    if not days:
+        return ""
+    if len(days) <= DATES_SHOWN:
+        return f"answered {', '.join(days)}"
+    return f"answered on {len(days)} days, {days[0]} to {days[-1]}"

@@ -1,0 +1,267 @@
+"""Responses into Bronze: from the API or from files, in few commits and bounded memory."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from lakehouse.ingestion import recordings
+from lakehouse.ingestion.api import Client, Failure
+from lakehouse.ingestion.bronze import NotAResponseError, Response, contents, window_of
+from lakehouse.ingestion.fetching import Result, fetch_all
+from lakehouse.ingestion.receipts import Landed
+from lakehouse.ingestion.recordings import UnreadableError
+from lakehouse.lake.commits import Commit
+from lakehouse.windows import Window
+
+Done = TypeVar("Done")
+
+ARROW = pa.schema(
+    [
+        ("response_id", pa.string()),
+        ("source", pa.string()),
+        ("source_url", pa.string()),
+        ("source_file", pa.string()),
+        ("window_start", pa.timestamp("us", tz="UTC")),
+        ("window_end", pa.timestamp("us", tz="UTC")),
+        ("regionid", pa.int32()),
+        ("http_status", pa.int32()),
+        ("headers", pa.map_(pa.string(), pa.string())),
+        ("attempts", pa.int32()),
+        ("body", pa.binary()),
+        ("body_sha256", pa.string()),
+        ("n_periods", pa.int32()),
+        ("absent", pa.list_(pa.timestamp("us", tz="UTC"))),
+        ("ingestion_timestamp", pa.timestamp("us", tz="UTC")),
+        ("landing", pa.int64()),
+        ("run_id", pa.string()),
+        ("ingest_date", pa.date32()),
+    ]
+)
+"""Bronze as Arrow, for handing rows to Spark without going through Python objects."""
+
+
+@dataclass
+class Landing:
+    """Collects responses, up to ``batch_bytes`` of bodies a commit, and commits them to Bronze.
+
+    ``append`` makes one commit of rows and gives its version. One thread adds and takes; ``commit`` may run in
+    another, one batch after the other.
+    """
+
+    append: Callable[[pa.Table, Commit], int]
+    source: str
+    landed: Landed
+    last_landing: int
+    commit_info: Commit
+    batch_bytes: int
+    received: int = 0
+    duplicates: int = 0
+    inserted: int = 0
+    empty: int = 0
+    version: int | None = None
+    _batch: list[Response] = field(default_factory=list)
+    _bytes: int = 0
+    _ids: set[str] = field(default_factory=set)
+    _files: set[tuple[str, str]] = field(default_factory=set)
+    _committing: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._ids = set(self.landed.response_ids)
+        self._files = set(self.landed.files)
+
+    def add(self, response: Response) -> None:
+        """Hold one response; the same response or file again is counted and left out."""
+        self.received += 1
+        identity = response.response_id(self.source)
+        file = (response.file, response.sha256) if response.file is not None else None
+        if identity in self._ids or file in self._files:
+            self.duplicates += 1
+            return
+        self._ids.add(identity)
+        if file is not None:
+            self._files.add(file)
+        self.empty += not response.contents.periods
+        self._batch.append(response)
+        self._bytes += len(response.body)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to commit."""
+        return self._bytes >= self.batch_bytes
+
+    def take(self) -> list[Response]:
+        """What is held, for ``commit``; nothing is held afterwards."""
+        batch, self._batch, self._bytes = self._batch, [], 0
+        return batch
+
+    def commit(self, batch: Sequence[Response]) -> None:
+        """Append a batch to Bronze in window order, in one commit; none for an empty batch."""
+        if not batch:
+            return
+        with self._committing:
+            landing = self.last_landing + 1
+            ordered = sorted(batch, key=lambda response: (response.window, response.received_at))
+            rows = [row.row(source=self.source, landing=landing, run_id=self.commit_info.run_id) for row in ordered]
+            commit = replace(self.commit_info, landing=landing)
+            self.version = self.append(pa.Table.from_pylist(rows, ARROW), commit)
+            self.last_landing = landing
+            self.inserted += len(batch)
+
+    def flush(self) -> None:
+        """Commit what is held, after a commit that is under way in another thread."""
+        self.commit(self.take())
+
+    def counts(self) -> dict[str, int]:
+        """The stage's counts: responses, not half-hours."""
+        return {
+            "received": self.received,
+            "duplicates": self.duplicates,
+            "inserted": self.inserted,
+            "empty": self.empty,
+        }
+
+
+async def land_from_api(client: Client, windows: Sequence[Window], landing: Landing) -> list[Failure]:
+    """Ask for every window and commit what comes; return the windows that failed.
+
+    Requests go on while a batch is committed, until the next one is full too, so that about two are in memory.
+    Whatever ends this, even Ctrl-C, what was received by then is committed.
+    """
+    failures: list[Failure] = []
+    committing: asyncio.Task[None] | None = None
+
+    async def take(result: Result) -> None:
+        nonlocal committing
+        if isinstance(result, Failure):
+            failures.append(result)
+            return
+        landing.add(result)
+        while landing.is_full:
+            if committing is not None:
+                await asyncio.shield(committing)  # raises what the commit has raised
+            if landing.is_full:  # of those who waited, the first one sees to it
+                committing = asyncio.create_task(asyncio.to_thread(landing.commit, landing.take()))
+
+    try:
+        await fetch_all(client, windows, take)
+        if committing is not None:
+            await asyncio.shield(committing)
+    except BaseException:
+        if committing is not None:
+            await asyncio.wait([committing])
+        landing.flush()
+        raise
+    landing.flush()
+    return failures
+
+
+def until_interrupted(work: Coroutine[Any, Any, Done]) -> Done:
+    """Run to the end; the first Ctrl-C (or SIGTERM) cancels the work, which lands what it has, and no more breaks it.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted and has landed what it had.
+    """
+    interrupted = threading.Event()
+
+    async def guarded() -> Done:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 (this is a coroutine)
+
+        def interrupt() -> None:
+            if not interrupted.is_set():
+                interrupted.set()
+                task.cancel()
+
+        with _handled(interrupt):
+            return await work
+
+    try:
+        return asyncio.run(guarded())
+    except asyncio.CancelledError:
+        if interrupted.is_set():
+            raise KeyboardInterrupt from None
+        raise
+
+
+@contextmanager
+def _handled(interrupt: Callable[[], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM call ``interrupt`` between two steps of the event loop; Spark's own handler comes back.
+
+    Spark's raises in the middle of whatever is going on. Outside the main thread nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        loop.add_signal_handler(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+@dataclass(frozen=True)
+class BadFile:
+    """A file that was left out, and why. ``is_empty``: it is a good answer of the API that holds no half-hour."""
+
+    name: str
+    reason: str
+    is_empty: bool = False
+
+
+@dataclass(frozen=True)
+class ReceivedAt:
+    """When imported files count as received: a moment, in path order, or each file's own modification time."""
+
+    moment: datetime | None
+
+    def of(self, number: int, modified: datetime) -> datetime:
+        """The time of the ``number``-th file; microseconds keep them apart."""
+        return (self.moment or modified) + timedelta(microseconds=number)
+
+
+def land_from_files(
+    paths: Sequence[Path], landing: Landing, received_at: ReceivedAt, *, largest: int
+) -> Iterator[BadFile]:
+    """Commit every response found in the files and folders; yield those left out, as they are met.
+
+    Nobody knows which request an empty answer belongs to, so there is nothing that it could say of any half-hour.
+
+    Raises:
+        UsageError: a path does not exist, or a folder holds no file to import.
+    """
+    for number, found in enumerate(recordings.find(paths, largest)):
+        try:
+            body = found.read()
+            said = contents(body)
+            if not said.periods:
+                yield BadFile(found.name, "it holds no half-hour", is_empty=bool(body.strip()))
+                continue
+            window = window_of(said.periods)
+        except (NotAResponseError, UnreadableError) as error:
+            yield BadFile(found.name, str(error))
+            continue
+        landing.add(
+            Response(
+                body=body,
+                window=window,
+                received_at=received_at.of(number, found.modified),
+                contents=said,
+                file=found.name,
+            )
+        )
+        if landing.is_full:
+            landing.flush()
+    landing.flush()

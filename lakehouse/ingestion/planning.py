@@ -1,0 +1,125 @@
+"""What a run would fetch, decided from what Bronze holds; told without fetching and without a JVM."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from lakehouse.clock import machine_clock
+from lakehouse.errors import UsageError
+from lakehouse.ingestion import receipts
+from lakehouse.ingestion.bronze import Policy, Reason, to_fetch
+from lakehouse.ingestion.receipts import Held
+from lakehouse.ingestion.source import Source, check_source
+from lakehouse.settings import PUBLIC_API, Settings
+from lakehouse.windows import FIRST_SLOT, Span, Window, floor, plan
+
+FIRST_LOAD = timedelta(days=7)
+"""What an empty lake fetches when no range is given."""
+BYTES_PER_HALF_HOUR = 7_000
+"""A period of 18 regions, as JSON: 669,490 bytes hold 96."""
+SECONDS_PER_REQUEST = 0.2
+"""What an answer is expected to take from its request to its first byte; five are under way at once."""
+BYTES_PER_SECOND = 5_000_000
+"""What a household's line carries."""
+
+
+def requests(
+    settings: Settings, start: datetime | None, end: datetime | None, *, force: bool
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """One row per request that a run would make, with its reasons, and the totals.
+
+    Asks the API for its clock unless it is the public one; asks nothing else and writes nothing.
+    """
+    known = receipts.held(settings)
+    source = _source(settings)
+    check_source(known.source, source.identity, settings.root)
+    wanted = wanted_span(known, start, end, source.now, settings)
+    reasons = reasons_to_fetch(wanted, known, source, settings, force=force)
+    rows = [_row(window, reasons) for window in windows_for(reasons, settings)]
+    half_hours = sum(row["half_hours"] for row in rows)
+    size = half_hours * BYTES_PER_HALF_HOUR
+    return rows, {
+        "requests_count": len(rows),
+        "half_hours": half_hours,
+        "bytes": size,
+        "seconds": round(seconds(len(rows), size, settings), 1),
+    }
+
+
+def wanted_span(known: Held, start: datetime | None, end: datetime | None, now: datetime, settings: Settings) -> Span:
+    """The half-hours a run is about.
+
+    Without a start: from the oldest half-hour of the lake's range that is missing or may have changed; an empty
+    lake: seven days ago. Without an end: to now.
+
+    Raises:
+        UsageError: the range is empty.
+    """
+    last = floor(now) if end is None else end
+    if start is None and known.oldest is not None:
+        reach = Span(known.oldest, max(known.oldest, last))
+        due = to_fetch(reach, known.receipts, now=now, policy=policy(settings))
+        start = min((span.start for spans in due.values() for span in spans), default=last)
+        return Span(start, max(start, last))
+    first = start if start is not None else floor(now).replace(hour=0, minute=0) - FIRST_LOAD
+    if first >= last:
+        raise UsageError(f"--from {first:%Y-%m-%dT%H:%MZ} is not before --to {last:%Y-%m-%dT%H:%MZ}.")
+    first = max(first, FIRST_SLOT)
+    return Span(first, max(first, last))
+
+
+def reasons_to_fetch(
+    wanted: Span, known: Held, source: Source, settings: Settings, *, force: bool
+) -> dict[Reason, list[Span]]:
+    """What of the wanted half-hours to ask for, and why; with ``force`` all that have ended."""
+    if force:
+        ended = wanted.clip(wanted.start, max(wanted.start, floor(source.now)))
+        return {Reason.FORCED: [ended]} if len(ended) else {}
+    return to_fetch(wanted, known.receipts, now=source.now, policy=policy(settings))
+
+
+def windows_for(reasons: Mapping[Reason, list[Span]], settings: Settings) -> list[Window]:
+    """The requests for these half-hours, ascending."""
+    return plan([span for spans in reasons.values() for span in spans], settings.api.window_half_hours)
+
+
+def policy(settings: Settings) -> Policy:
+    """When a half-hour is asked for again."""
+    return Policy(
+        timedelta(hours=settings.fetch.refetch_horizon_hours), timedelta(hours=settings.fetch.empty_retry_hours)
+    )
+
+
+def _row(window: Window, reasons: Mapping[Reason, list[Span]]) -> dict[str, Any]:
+    span = window.span()
+    why = [
+        reason
+        for reason, spans in reasons.items()
+        if any(each.start < span.end and span.start < each.end for each in spans)
+    ]
+    return {
+        "window_start": window.start,
+        "window_end": window.end,
+        "half_hours": len(span),
+        "why": ", ".join(why),
+    }
+
+
+def seconds(requests: int, size: int, settings: Settings) -> float:
+    """What the slowest of rate limit, latency and line takes."""
+    rate = settings.api.requests_per_second
+    limited = requests / rate if rate else 0.0
+    return max(limited, requests * SECONDS_PER_REQUEST / settings.api.concurrency, size / BYTES_PER_SECOND)
+
+
+def _source(settings: Settings) -> Source:
+    if settings.api.url.rstrip("/") == PUBLIC_API:  # its clock is ours: nothing to ask, no client to load
+        return Source(PUBLIC_API, machine_clock())
+    from lakehouse.ingestion.api import Client
+
+    async def asked() -> Source:
+        async with Client(settings.api, machine_clock) as client:
+            return await client.identify()
+
+    return asyncio.run(asked())

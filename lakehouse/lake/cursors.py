@@ -1,0 +1,78 @@
+"""How far a table surely is: what commits and runs say of its progress, held against the histories.
+
+An account (``Commit``) stands in the newest data commit of a table, or, of a run that changed nothing, in
+``ops.runs``. It counts while the table has stayed as it says and the tables it was made of have only been added to.
+Where no account counts, None says so, and the stage computes everything anew.
+"""
+
+from collections.abc import Iterator
+
+from lakehouse.lake import commits, delta_log
+from lakehouse.lake.commits import Commit, Pin
+from lakehouse.lake.delta_log import Snapshot
+from lakehouse.lake.store import Store
+from lakehouse.lake.tables import BRONZE, GOLD, QUARANTINE, RUNS, SILVER, Table
+
+LANDING_STAGES = frozenset({"bronze", "import"})
+"""The stages whose commits may stand in Bronze; anything else makes Silver look at all of it again."""
+RUNS_ASKED = 20
+"""Newest runs whose accounts are looked at; an older one saves a computation at most."""
+CHANGES_FEED = frozenset({"SET TBLPROPERTIES", "UNSET TBLPROPERTIES"})
+"""They may have switched the change feed off for a while: no reason to distrust rows, but the feed."""
+
+
+def landing(store: Store, table: Snapshot, bronze: Snapshot, quarantine: Snapshot) -> int | None:
+    """The last landing that Silver and the quarantine surely contain, None when all of Bronze has to be looked at."""
+    found = None
+    for account in _accounts(store, SILVER, table, "silver"):
+        read, beside = account.reads.get(BRONZE.name), account.reads.get(QUARANTINE.name)
+        if read is None or beside is None or account.landing is None:
+            continue
+        is_whole = _added_to(quarantine, beside, frozenset({"quarantine"}))
+        if is_whole and _added_to(bronze, read, LANDING_STAGES):
+            found = max(found or 0, account.landing)
+            if _added_to(bronze, read, frozenset()):
+                break  # nothing has landed since: no account can say more
+    return found
+
+
+def version_of_silver(store: Store, table: Snapshot, half_hours: Snapshot) -> int | None:
+    """The version of Silver that Gold surely reflects and whose change feed leads here; None: compute it all."""
+    found = None
+    for account in _accounts(store, GOLD, table, "gold"):
+        read = account.reads.get(SILVER.name)
+        if read is None:
+            continue
+        if _added_to(half_hours, read, frozenset()):
+            return half_hours.version
+        if _added_to(half_hours, read, frozenset({"silver"}), harmless=commits.NOT_DATA - CHANGES_FEED):
+            found = max(found or 0, read.version)
+    return found
+
+
+def reflects(store: Store, table: Table, now: Snapshot, stage: str, source: Table, source_now: Snapshot) -> bool:
+    """Whether a table surely is what its stage makes of ``source`` as it stands."""
+    reads = (account.reads.get(source.name) for account in _accounts(store, table, now, stage))
+    return any(read is not None and _added_to(source_now, read, frozenset()) for read in reads)
+
+
+def _accounts(store: Store, table: Table, now: Snapshot, stage: str) -> Iterator[Commit]:
+    """What counts of the table itself: its newest data commit's account, then those of the newest runs."""
+    own = commits.newest_data_commit(now.newest_commits(), stage)
+    if own is not None and own.schema == table.schema:
+        yield own
+    runs = delta_log.open_table(store.path(RUNS))
+    rows = runs.newest_rows(["stages"], "lake_version", RUNS_ASKED) if runs else []
+    for row in rows:
+        for done in row["stages"]:
+            account = commits.parse(done["account"])
+            if account is None or account.at is None or (account.stage, account.schema) != (stage, table.schema):
+                continue
+            if _added_to(now, account.at, frozenset()):
+                yield account
+
+
+def _added_to(now: Snapshot, pin: Pin, stages: frozenset[str], harmless: frozenset[str] = commits.NOT_DATA) -> bool:
+    """Whether all that came after the pin was made by ``stages`` or left rows alone; as far back as the pin is read."""
+    history = now.history(pin.version - 1)
+    return commits.added_to_since(pin, now.table_id, history, stages=stages, harmless=harmless)

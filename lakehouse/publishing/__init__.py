@@ -1,0 +1,1 @@
+"""Gold into PostgreSQL: staged, applied in one transaction, proven by checksums."""

@@ -1,0 +1,93 @@
+"""The export's database: which one, its schema, and a client on it."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lakehouse.errors import LakehouseError, PostgresError, UsageError
+from lakehouse.postgres import EmbeddedPostgres, PostgresTarget
+from lakehouse.publishing import migrations
+from lakehouse.settings import Settings, environment
+
+
+@dataclass(frozen=True)
+class Database:
+    """The login that exports, and the one that migrates; often the same."""
+
+    target: PostgresTarget
+    owner: PostgresTarget
+
+    def prepare(self) -> None:
+        """Bring the schema up to this code.
+
+        Raises:
+            PostgresError: it is behind, and the login may not migrate it; the sentence says what is missing.
+            LakehouseError: an applied migration was edited, or the database is newer than this code.
+        """
+        try:
+            migrations.migrate(self.owner)
+        except PostgresError:
+            migrations.check(self.target)  # where something is missing, this names it
+            raise
+
+
+@contextmanager
+def database(settings: Settings, *, must_exist: bool = False) -> Iterator[Database]:
+    """The export's database; the embedded server runs while the block lasts.
+
+    Raises:
+        UsageError: a URL that cannot be used, or with ``must_exist`` an embedded database that no export has made.
+        LakehouseError: the embedded server cannot be started.
+    """
+    stated = settings.postgres
+    if stated.url is None:
+        if must_exist and not settings.embedded_data.exists():
+            raise UsageError(f"There is no embedded database for {settings.root} yet; `lakehouse export` makes it.")
+        with EmbeddedPostgres(settings.embedded_data) as target:
+            yield Database(target, target)
+        return
+    environ = environment()
+    target = PostgresTarget.parse(stated.url.get_secret_value(), environ=environ, password_file=stated.password_file)
+    owner = target
+    if stated.owner_url is not None:
+        owner = PostgresTarget.parse(stated.owner_url.get_secret_value(), environ=environ)
+    yield Database(target, owner)
+
+
+def run_psql(settings: Settings, arguments: Sequence[str]) -> int:
+    """Run psql, on a terminal or with ``-c``, and give its exit code; the password goes by its environment.
+
+    Raises:
+        UsageError: the embedded database was asked for, but no export has made it yet.
+        LakehouseError: no psql on this machine.
+    """
+    with database(settings, must_exist=True) as at:
+        shipped = str(EmbeddedPostgres(settings.embedded_data).psql)
+        program = shipped if settings.postgres.url is None else shutil.which("psql") or shipped
+        try:
+            done = subprocess.run([program, *arguments], env=_libpq(at.target), check=False)  # noqa: S603 (psql itself)
+        except FileNotFoundError:
+            raise LakehouseError(f"{program} is not there; run `make setup`, or install a PostgreSQL client.") from None
+        except KeyboardInterrupt:
+            return 130
+        return done.returncode
+
+
+def _libpq(target: PostgresTarget) -> dict[str, str]:
+    """The login as libpq's variables, so that nothing of it stands in the process list."""
+    login = {
+        "PGHOST": target.host,
+        "PGPORT": str(target.port),
+        "PGDATABASE": target.database,
+        "PGUSER": target.user,
+        "PGSSLMODE": target.sslmode,
+        "PGOPTIONS": "-c search_path=carbon_data -c timezone=UTC",
+        "PGAPPNAME": target.application_name,
+    }
+    if target.password is not None:
+        login["PGPASSWORD"] = target.password
+    if target.sslrootcert:
+        login["PGSSLROOTCERT"] = target.sslrootcert
+    return {**environment(), **login}

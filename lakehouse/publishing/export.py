@@ -1,0 +1,130 @@
+"""Gold into PostgreSQL: stage by JDBC what changed, then one transaction that commits only what is proven equal.
+
+Which rows are staged is a matter of speed alone. Before its COMMIT the transaction compares the checksums of the
+result with those that Spark finds in Gold; where they differ, all of Gold is staged instead.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+from sqlalchemy import Connection
+
+from lakehouse.lake.tables import DIM_REGION, GOLD
+from lakehouse.postgres import PostgresTarget
+from lakehouse.publishing import export_log, gold_versions, mirror, staging, verification
+from lakehouse.publishing.database import database
+from lakehouse.publishing.export_log import Checksum, Exported, ExportRecord
+from lakehouse.publishing.gold_versions import Wanted
+from lakehouse.publishing.mirror import ProofError
+from lakehouse.publishing.staging import UnreadableError
+from lakehouse.refinement.stages import StageReport, Work
+from lakehouse.settings import Settings
+
+LOCK_WAIT_SECONDS = 30.0
+"""For another export into the same database; one of three years takes 2 s."""
+SHOWN = 5
+"""Rows named in a warning; `lakehouse export --verify` names all."""
+
+log = logging.getLogger(__name__)
+
+
+def publish(
+    work: Work, settings: Settings, *, version: int | None = None, full: bool = False, repair: bool = False
+) -> StageReport:
+    """Make PostgreSQL equal to Gold at ``version``, by default its newest; equal rows are not touched.
+
+    Rows that somebody changed in PostgreSQL are named and put right, whatever the flags. With ``repair`` the default
+    version is the one exported last. ``full`` stages all of Gold.
+
+    Raises:
+        UsageError: Gold has no such version.
+        PostgresError: the server refuses or is gone; what was published before stays whole.
+        LakeLockedError: another export is at work.
+    """
+    with database(settings) as where:
+        where.prepare()
+        with mirror.export_lock(where.target, wait=LOCK_WAIT_SECONDS) as connection:
+            mirror.clear_staging(connection)
+            last = export_log.last_export(connection)
+            if repair and version is None and last is not None:
+                wanted = gold_versions.exported(work.store, last.gold)
+            else:
+                wanted = gold_versions.at(work.store, version, since=last.gold if last else None)
+            done = _bring(wanted, last, connection, where.target, work.run_id, full=full)
+    reads = {GOLD.name: wanted.days.version, DIM_REGION.name: wanted.regions.version}
+    return StageReport("export", None, _counts(done), reads)
+
+
+def _bring(
+    wanted: Wanted,
+    last: ExportRecord | None,
+    connection: Connection,
+    target: PostgresTarget,
+    run_id: str,
+    *,
+    full: bool,
+) -> Exported:
+    """Find out what has to be staged, at least; stage it and apply it."""
+    found = mirror.checksums(connection)
+    is_known = False
+    if last is not None and last.is_proven:
+        if not last.is_whole(found):
+            _warn(wanted, last, connection, found)
+        elif not full and replace(last.gold, lake_version=None) == wanted.gold:
+            return last.counts.untouched()
+        else:
+            is_known = wanted.reaches(last.gold)
+    proof = wanted.checksums()
+    if last is not None and is_known and not full:
+        try:
+            days = staging.changed(wanted.rows(GOLD), wanted.changes_from(last.gold))
+            return _replace(days, wanted, connection, target, run_id, proof)
+        except (ProofError, UnreadableError, PySparkException) as error:
+            log.info("The changes alone do not do (%s); all of Gold is staged.", error)
+    return _replace(staging.everything(wanted.rows(GOLD)), wanted, connection, target, run_id, proof, full=True)
+
+
+def _replace(
+    days: DataFrame,
+    wanted: Wanted,
+    connection: Connection,
+    target: PostgresTarget,
+    run_id: str,
+    proof: Mapping[str, Checksum],
+    *,
+    full: bool = False,
+) -> Exported:
+    mirror.clear_staging(connection)
+    staging.stage_days(days, run_id, target)
+    staged = export_log.totals(proof)[0].rows if full else None
+    with connection.begin():
+        staging.stage_regions(connection, wanted.regions, run_id)
+        return mirror.apply_staged(
+            connection, run_id=run_id, gold=wanted.gold, full=full, staged_rows=staged, proof=proof
+        )
+
+
+def _warn(wanted: Wanted, last: ExportRecord, connection: Connection, found: Mapping[str, Checksum]) -> None:
+    """Name rows that somebody changed in PostgreSQL since the last export, before they are put right."""
+    named: list[str] = []
+    if wanted.knows(last.gold):
+        then = gold_versions.at(wanted.store, last.gold.version)
+        differing = verification.differences(connection, then, then.checksums(), found)
+        named = [str(difference) for difference in differing[:SHOWN]]
+        if len(differing) > SHOWN:
+            named.append(f"and {len(differing) - SHOWN:,} more")
+    log.warning(
+        "Rows were changed in PostgreSQL since the export of Gold version %d; they are put right%s",
+        last.gold.version,
+        "".join(f"\n  {line}" for line in named),
+    )
+
+
+def _counts(done: Exported) -> dict[str, int]:
+    """The days' counts, and those of the regions that are not zero."""
+    names = ("inserted", "updated", "deleted")
+    counts = {name: getattr(done.days, name) for name in (*names, "unchanged")}
+    return counts | {f"regions_{name}": n for name in names if (n := getattr(done.regions, name))}

@@ -1,0 +1,123 @@
+"""Gold at a version, as an export needs it: its days, the regions of that time, and what changed since another one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+
+from lakehouse.errors import LakehouseError, UsageError
+from lakehouse.lake import commits, delta_log
+from lakehouse.lake.delta_log import Snapshot
+from lakehouse.lake.store import Store
+from lakehouse.lake.tables import DIM_REGION, GOLD, Table
+from lakehouse.publishing import checksums
+from lakehouse.publishing.export_log import Checksum, GoldVersion
+from lakehouse.spark import session
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What PostgreSQL shall equal."""
+
+    store: Store
+    days: Snapshot
+    regions: Snapshot
+    commit_ids: Mapping[int, str]
+
+    @property
+    def gold(self) -> GoldVersion:
+        """How ``export_log`` names it."""
+        version = self.days.version
+        return GoldVersion(self.days.table_id, version, self.commit_ids.get(version), self.regions.version)
+
+    def rows(self, table: Table) -> DataFrame:
+        """All rows of Gold's days or of the regions."""
+        snapshot = self.days if table is GOLD else self.regions
+        return self.store.read(table, snapshot.version)
+
+    def checksums(self) -> dict[str, Checksum]:
+        """The checksum of every month and of the regions, found by Spark.
+
+        Raises:
+            LakehouseError: Gold's files cannot be read.
+        """
+        parts = checksums.of_parts(self.rows(GOLD), self.rows(DIM_REGION))
+        try:
+            collected = parts.collect()
+        except (Py4JJavaError, PySparkException) as error:
+            raise LakehouseError(f"Gold at {self.days.path} could not be read: {session.reason(error)}") from error
+        return {row["part"]: Checksum(int(row["rows"]), int(row["total"])) for row in collected}
+
+    def changes_from(self, other: GoldVersion) -> DataFrame:
+        """Gold's change feed between ``other`` and this version, either way round."""
+        low, high = sorted((other.version, self.days.version))
+        return self.store.changes(GOLD, low, high)
+
+    def reaches(self, other: GoldVersion) -> bool:
+        """Whether the log holds every commit between ``other`` and this version."""
+        low, high = sorted((other.version, self.days.version))
+        return self.knows(other) and all(version in self.commit_ids for version in range(low, high + 1))
+
+    def knows(self, other: GoldVersion) -> bool:
+        """Whether ``other`` is a version of this very table, and not of a copy that went its own way."""
+        same_table = other.table_id == self.days.table_id and other.commit_id is not None
+        return same_table and self.commit_ids.get(other.version) == other.commit_id
+
+
+def at(store: Store, version: int | None = None, *, since: GoldVersion | None = None) -> Wanted:
+    """Gold at a version, by default its newest, and the regions as they were when it was.
+
+    Commits are known from the older of it and ``since`` on, so that a long log need not be read.
+
+    Raises:
+        UsageError: there is no such version.
+        LakehouseError: there is no Gold yet.
+    """
+    reached = [number for number in (version, since.version if since else None) if number is not None]
+    newest, history = _with_history(store, GOLD, min(reached, default=None))
+    ids = {int(entry["version"]): commits.commit_id(entry) for entry in history}
+    if version is None or version == newest.version:
+        return Wanted(store, newest, _opened(store, DIM_REGION), ids)
+    if not 0 <= version <= newest.version:
+        raise UsageError(f"{GOLD.name} has the versions 0 to {newest.version}, not {version}.")
+    days = _opened(store, GOLD, version)
+    _, regions_history = _with_history(store, DIM_REGION)
+    return Wanted(store, days, _opened(store, DIM_REGION, _regions_of(days, regions_history)), ids)
+
+
+def exported(store: Store, gold: GoldVersion) -> Wanted:
+    """Gold at the version that was exported last; the newest where that was another table's."""
+    newest = at(store, since=gold)
+    return at(store, gold.version) if newest.knows(gold) else newest
+
+
+def _regions_of(days: Snapshot, history: list[dict[str, Any]]) -> int:
+    """The version of the regions when Gold was at ``days``: none is written while they stay the same."""
+    for entry in history:
+        commit = commits.parse(entry.get("userMetadata"))
+        read = commit.reads.get(GOLD.name) if commit else None
+        if read is not None and read.table_id == days.table_id and read.version <= days.version:
+            return int(entry["version"])
+    return int(history[-1]["version"])
+
+
+def _with_history(store: Store, table: Table, oldest: int | None = 0) -> tuple[Snapshot, list[dict[str, Any]]]:
+    """The newest version, and the commits from ``oldest`` (None: the newest one only), newest first.
+
+    delta-rs numbers a history from the version that was opened, whatever has been committed since.
+    """
+    while True:
+        newest = _opened(store, table)
+        history = newest.history(since=(newest.version if oldest is None else min(oldest, newest.version)) - 1)
+        if _opened(store, table).version == newest.version:
+            return newest, history
+
+
+def _opened(store: Store, table: Table, version: int | None = None) -> Snapshot:
+    found = delta_log.open_table(store.path(table), version)
+    if found is None:
+        raise LakehouseError(f"There is no {table.name} at {store.path(table)}; run `lakehouse gold` first.")
+    return found

@@ -1,0 +1,78 @@
+"""From half-hours to days: DataFrame in, DataFrame out, exact to the last digit whatever the row order."""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.lake.tables import DIM_REGION, FUELS, GOLD, LABELS, LATER_FUELS, PERIODS_PER_DAY, REGIONS
+
+
+def touched_days(changes: DataFrame) -> DataFrame:
+    """The (regionid, date_recorded) groups in which some half-hour was inserted, updated or deleted."""
+    return changes.select("regionid", F.to_date("timestamp").alias("date_recorded")).distinct()
+
+
+def daily(half_hours: DataFrame) -> DataFrame:
+    """One row per region and UTC day that has at least one half-hour."""
+    last = F.col("timestamp")
+    n = F.count(F.lit(1))
+    figures = [
+        F.max_by("shortname", last).alias("shortname"),
+        F.max_by("dno", last).alias("dno"),
+        _mean(F.col("intensity_forecast"), n).alias("intensity_avg"),
+        _mode().alias("index_mode"),
+        *(_mean(F.col(f"fuel_{fuel}"), n).alias(f"fuel_{fuel}") for fuel in FUELS),
+        *(_mean_of_stated(F.col(f"fuel_{fuel}")).alias(f"fuel_{fuel}") for fuel in LATER_FUELS),
+        n.cast("int").alias("n_periods"),
+        F.min("intensity_forecast").alias("intensity_min"),
+        F.max("intensity_forecast").alias("intensity_max"),
+    ]
+    days = half_hours.withColumn("date_recorded", F.to_date("timestamp")).groupBy(*GOLD.key).agg(*figures)
+    return (
+        days.withColumn("n_expected", F.lit(PERIODS_PER_DAY))
+        .withColumn("is_complete", F.col("n_periods") == PERIODS_PER_DAY)
+        .select(*GOLD.column_names)
+    )
+
+
+def regions(days: DataFrame) -> DataFrame:
+    """One row per region that has a day, named as in its newest one; kind and parent are declared, not derived."""
+    newest = days.groupBy("regionid").agg(
+        F.max_by("shortname", "date_recorded").alias("shortname"), F.max_by("dno", "date_recorded").alias("dno")
+    )
+    return (
+        newest.withColumn("kind", _declared({r.regionid: r.kind for r in REGIONS}))
+        .withColumn("parent_regionid", _declared({r.regionid: r.parent for r in REGIONS if r.parent}).cast("int"))
+        .select(*DIM_REGION.column_names)
+    )
+
+
+def _mean(value: Column, n: Column) -> Column:
+    """The mean to two decimals, rounded once, half up.
+
+    A sum of at most 48 values with two decimals over n <= 48 lies exactly on half a cent, or 1/9600 off it or
+    more, so the 10 decimals that the division keeps cannot move it across.
+    """
+    total = F.sum(value.cast("decimal(7,2)"))
+    return F.round((total / n.cast("decimal(10,0)")).cast("decimal(24,10)"), 2).cast("decimal(10,2)")
+
+
+def _mean_of_stated(value: Column) -> Column:
+    """The mean over the half-hours that state the value; null if none does."""
+    return _mean(value, F.nullif(F.count(value), F.lit(0)))
+
+
+def _mode() -> Column:
+    """The most frequent label; of equally frequent ones the most severe. Structs compare field by field."""
+    ranked = [
+        F.struct(
+            F.count_if(F.col("intensity_index") == label).alias("n"),
+            F.lit(rank).alias("rank"),
+            F.lit(label).alias("label"),
+        )
+        for rank, label in enumerate(LABELS)
+    ]
+    return F.greatest(*ranked)["label"]
+
+
+def _declared(values: dict[int, str] | dict[int, int] | dict[int, int | None]) -> Column:
+    return F.element_at(F.create_map(*(F.lit(x) for pair in values.items() for x in pair)), F.col("regionid"))

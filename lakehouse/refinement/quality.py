@@ -1,0 +1,219 @@
+"""The rules that a piece of a response has to keep, declared beside each other; no row is changed by them.
+
+A rule is one expression over the columns of ``silver.typed``, true where the piece is as it should be; null counts
+as broken. ``warn`` lets the piece pass and counts it, ``quarantine`` refuses it, ``fail`` stops the stage before it
+writes anything.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from lakehouse.lake.tables import FUELS, KNOWN_FUELS, LABELS, LATER_FUELS, REGIONS
+
+WARN, QUARANTINE, FAIL = "warn", "quarantine", "fail"
+DRIFT = "drift"
+"""The level of what no rule speaks of: a field or a fuel that the API did not have before."""
+
+LOWEST_FORECAST, HIGHEST_FORECAST = -50, 1000
+"""gCO2/kWh. Seen: -20 to 780; all coal would be about 940."""
+MIX_TOLERANCE = "0.5"
+"""Percent. Nine shares rounded to one decimal; sums of 99.8 to 100.2 are normal."""
+
+BANDS = {
+    2018: (79, 179, 279, 380),
+    2019: (59, 159, 259, 360),
+    2020: (54, 149, 229, 350),
+    2021: (49, 139, 219, 330),
+    2022: (44, 129, 209, 310),
+    2023: (39, 119, 199, 290),
+    2024: (34, 109, 189, 270),
+    2025: (29, 99, 179, 250),
+    2026: (24, 89, 169, 230),
+    2027: (19, 79, 159, 210),
+    2028: (14, 69, 149, 190),
+    2029: (9, 59, 139, 170),
+    2030: (4, 49, 129, 150),
+}
+"""Last value of very low, low, moderate and high by year (definitions of the API), gCO2/kWh."""
+YEARS_BEHIND, YEARS_AHEAD = 2, 1
+"""The label follows the year of the request, and in April 2021 the API still used the bands of 2019."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: ``keeps`` is a Spark SQL expression that is true for a piece that keeps it."""
+
+    name: str
+    level: str
+    unit: str
+    keeps: str
+
+    @property
+    def refuses(self) -> bool:
+        """Whether a piece that breaks it stays out of Silver."""
+        return self.level != WARN
+
+    def broken(self) -> Column:
+        """True where a piece breaks the rule."""
+        return ~F.coalesce(F.expr(self.keeps), F.lit(False))
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """How many of the pieces checked broke a rule; for level ``drift``, held the field called ``rule``."""
+
+    rule: str
+    level: str
+    failed: int
+    checked: int
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A set of rules. A piece's broken ones are the bits of one number, in order of declaration.
+
+    (One column for each rule makes the generated code so long that the JVM leaves it uncompiled.) ``repeated`` is the
+    rule that no single piece can break: it counts the good pieces of a response whose key another of them has, too,
+    all but the one that counts.
+    """
+
+    pieces: tuple[Rule, ...]
+    repeated: Rule
+
+    @property
+    def all(self) -> tuple[Rule, ...]:
+        """Every rule."""
+        return (*self.pieces, self.repeated)
+
+    def failing(self, names: Collection[str]) -> "Rules":
+        """The same with these rules at level ``fail``.
+
+        Raises:
+            KeyError: there is no rule of such a name.
+        """
+        if unknown := set(names) - {rule.name for rule in self.all}:
+            raise KeyError(*sorted(unknown))
+        pieces = tuple(replace(rule, level=FAIL) if rule.name in names else rule for rule in self.pieces)
+        repeated = replace(self.repeated, level=FAIL) if self.repeated.name in names else self.repeated
+        return Rules(pieces, repeated)
+
+    def broken(self) -> Column:
+        """The rules that a piece breaks as the bits of one number; 0 where it keeps all."""
+        bits = [F.when(rule.broken(), F.lit(bit)).otherwise(F.lit(0)) for rule, bit in self._bits()]
+        return reduce(add, bits).cast("bigint")
+
+    def refuses(self, broken: Column) -> Column:
+        """Whether one of the broken rules refuses the piece."""
+        return broken.bitwiseAND(F.lit(sum(bit for rule, bit in self._bits() if rule.refuses))) != 0
+
+    def reasons(self, broken: Column) -> Column:
+        """The names of the broken rules that refuse a piece."""
+        names = [F.when(_has(broken, bit), F.lit(rule.name)) for rule, bit in self._bits() if rule.refuses]
+        return F.array_compact(F.array(*names))
+
+    def names(self, broken: int) -> list[str]:
+        """The names of the rules that a number of bits stands for."""
+        return [rule.name for rule, bit in self._bits() if broken & bit]
+
+    def counts(self, broken: Column, among: Column) -> list[Column]:
+        """How many of the pieces ``among`` break each rule, zeros included, for one pass over all of them."""
+        return [F.count_if(among & _has(broken, bit)).alias(rule.name) for rule, bit in self._bits()]
+
+    def results(self, failed: Mapping[str, int], checked: int) -> tuple[RuleResult, ...]:
+        """Every rule's result, zeros included; ``failed`` by name."""
+        return tuple(RuleResult(rule.name, rule.level, failed.get(rule.name, 0), checked) for rule in self.all)
+
+    def _bits(self) -> list[tuple[Rule, int]]:
+        return [(rule, 1 << place) for place, rule in enumerate(self.pieces)]
+
+
+def _has(broken: Column, bit: int) -> Column:
+    return broken.bitwiseAND(F.lit(bit)) != 0
+
+
+def _label_fits() -> str:
+    """Whether the label belongs to the value by the bands of one of the plausible years.
+
+    Thresholds fall from year to year, so the values that may carry a label in several years are one range. The
+    ranges stand in two flat lists, five labels a year: a CASE over all of them makes the generated code so long
+    that the JVM leaves it uncompiled (measured: 3 times the time of the whole parse).
+    """
+    first, last = min(BANDS), max(BANDS)
+    least, most = [], []
+    for year in range(first, last + 1):
+        earliest, latest = BANDS[max(first, year - YEARS_BEHIND)], BANDS[min(last, year + YEARS_AHEAD)]
+        # A value equal to the top of "high" has been labelled "very high".
+        least += [LOWEST_FORECAST, *(top + 1 for top in latest[:3]), latest[3]]
+        most += [*earliest, HIGHEST_FORECAST]
+    place = f"(greatest({first}, least({last}, year(timestamp))) - {first}) * {len(LABELS)}"
+    place += f" + cast(array_position({_array(LABELS)}, intensity_index) AS INT) - 1"
+    return f"intensity_forecast BETWEEN get(array{tuple(least)}, {place}) AND get(array{tuple(most)}, {place})"
+
+
+def _array(texts: Collection[str]) -> str:
+    return "array(" + ", ".join("'" + text.replace("'", "\\'") + "'" for text in texts) + ")"
+
+
+_PLAIN_SHARE = "-?[0-9]{1,3}([.][0-9]{1,2}0*)?"
+_ALL_SHARES = " AND ".join(
+    [f"fuel_{fuel} BETWEEN 0 AND 100" for fuel in FUELS]
+    + [f"coalesce(fuel_{fuel}, 0) BETWEEN 0 AND 100" for fuel in LATER_FUELS]
+)
+_ALL_FUELS = " AND ".join(f"array_contains(fuels, '{fuel}')" for fuel in FUELS)
+_KNOWN_SUM = " + ".join(f"fuel_{fuel}" for fuel in FUELS)
+_WHOLE_SUM = (
+    "aggregate(percs, CAST(0 AS DECIMAL(20,2)), (a, p) -> CAST(a + try_cast(p AS DECIMAL(5,2)) AS DECIMAL(20,2)))"
+)
+_SHORTNAMES = _array([region.shortname for region in REGIONS])
+_OPERATORS = _array([region.dno for region in REGIONS])
+
+RULES = Rules(
+    pieces=(
+        Rule("readable", QUARANTINE, "piece", "piece.intensity IS NOT NULL OR piece.generationmix IS NOT NULL"),
+        Rule("key_present", QUARANTINE, "piece", "regionid IS NOT NULL AND timestamp IS NOT NULL"),
+        Rule("region_known", QUARANTINE, "id", f"regionid BETWEEN 1 AND {len(REGIONS)}"),
+        Rule("names_present", QUARANTINE, "piece", "length(shortname) > 0 AND length(dno) > 0"),
+        Rule("on_half_hour_grid", QUARANTINE, "minute", "minute(timestamp) IN (0, 30) AND second(timestamp) = 0"),
+        Rule("lasts_half_an_hour", QUARANTINE, "minute", "stop = timestamp + INTERVAL 30 MINUTES"),
+        Rule("inside_window", QUARANTINE, "UTC time", "stop BETWEEN window_start AND window_end"),
+        Rule("forecast_is_integer", QUARANTINE, "gCO2/kWh", "forecast RLIKE '^-?[0-9]{1,9}([.]0+)?$'"),
+        Rule(
+            "forecast_plausible",
+            QUARANTINE,
+            "gCO2/kWh",
+            f"intensity_forecast BETWEEN {LOWEST_FORECAST} AND {HIGHEST_FORECAST}",
+        ),
+        Rule("label_known", QUARANTINE, "label", f"array_contains({_array(LABELS)}, intensity_index)"),
+        Rule("fuels_complete", QUARANTINE, "fuel, all nine", _ALL_FUELS),
+        Rule("fuels_once", QUARANTINE, "fuel", "size(fuels) = 9 OR size(array_distinct(fuels)) = size(fuels)"),
+        Rule(
+            "shares_exact",
+            QUARANTINE,
+            "percent, at most two decimals",
+            f"array_join(percs, ',', 'null') RLIKE '^{_PLAIN_SHARE}(,{_PLAIN_SHARE})*$'",
+        ),
+        Rule("shares_in_range", QUARANTINE, "percent", _ALL_SHARES),
+        Rule(
+            "mix_is_whole",
+            QUARANTINE,
+            f"percent, 100 within {MIX_TOLERANCE}",
+            f"abs((CASE WHEN size(fuels) = 9 THEN {_KNOWN_SUM} ELSE {_WHOLE_SUM} END) - 100) <= {MIX_TOLERANCE}",
+        ),
+        Rule("fuels_known", WARN, "fuel", f"size(array_except(fuels, {_array(KNOWN_FUELS)})) = 0"),
+        Rule(
+            "names_expected",
+            WARN,
+            "name",
+            f"(shortname = get({_SHORTNAMES}, regionid - 1) OR regionid = 6 AND shortname = 'North Wales and "
+            f"Merseyside') AND dno = get({_OPERATORS}, regionid - 1)",
+        ),
+        Rule("label_fits_value", WARN, "label", _label_fits()),
+    ),
+    repeated=Rule("key_once_in_response", WARN, "piece", "the newest of a response's pieces of one key counts"),
+)
+"""The rules of Silver."""

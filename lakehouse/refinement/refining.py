@@ -1,0 +1,242 @@
+"""The stage Silver: what to read of Bronze, what is refused, what is written. One commit a table at most.
+
+The pieces are parsed once and kept; everything that is counted is counted of them, before anything is written.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from lakehouse.lake import cursors
+from lakehouse.lake.commits import Commit
+from lakehouse.lake.delta_log import Snapshot
+from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER
+from lakehouse.refinement import silver, stages
+from lakehouse.refinement.quality import DRIFT, FAIL, RULES, RuleResult, Rules
+from lakehouse.refinement.stages import GateError, Layout, StageReport, Tally, Work
+from lakehouse.windows import HALF_HOUR
+
+KEPT = ("position", "is_pending", "is_plain", "landing", "region", "period_from", "unknown", "broken")
+"""What is kept of a piece beside Silver's columns."""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a piece has to be like: the rules, and whether fields that nobody knew before stop the stage."""
+
+    rules: Rules = RULES
+    is_frozen: bool = False
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The part of Bronze that a run looks at, and the part of Silver that follows from it.
+
+    ``responses`` say which of them are ``is_pending``. ``is_whole``: they are all of Bronze. ``again``: they are all
+    that speak of the pending ones' half-hours. Otherwise they are the pending ones and, unless ``is_alone``, newer
+    ones beside them. ``low`` and ``high`` are the first and last half-hour that pending ones may speak of.
+    """
+
+    responses: DataFrame
+    pending: DataFrame
+    low: datetime | None
+    high: datetime | None
+    is_whole: bool = False
+    again: bool = False
+    is_alone: bool = True
+
+
+def refine(work: Work, *, full: bool = False, again: bool = False, contract: Contract | None = None) -> StageReport:
+    """Silver from Bronze: parse, judge, let the newest win, write what differs.
+
+    ``full`` computes everything anew. ``again`` judges the responses that have pieces in quarantine once more, by
+    the rules of now: their half-hours become what a full computation would make of them.
+
+    Raises:
+        GateError: a rule of level ``fail`` was broken, or the contract is frozen and the API has changed.
+    """
+    contract = contract or Contract()
+    bronze, table, refusals = (work.snapshot(each) for each in (BRONZE, SILVER, QUARANTINE))
+    newest_landing = int(bronze.highest("landing") or 0)
+    cursor = None if full else cursors.landing(work.store, table, bronze, refusals)
+    again = again and refusals.totals()["rows"] > 0
+    reads = {BRONZE.name: bronze.version}
+
+    def commit(beside: Snapshot) -> Commit:
+        sources = {BRONZE.name: bronze, QUARANTINE.name: beside}
+        return work.commit("silver", sources, newest_landing, writes=(SILVER, table))
+
+    if cursor == newest_landing and not again:
+        counts = {"received": 0, "duplicates": 0, **stages.nothing(table), "quarantined": 0}
+        account = stages.stands(commit(refusals), table)
+        return StageReport("silver", None, counts, reads, contract.rules.results({}, 0), account=account)
+
+    scope = _scope(work, bronze, cursor, _held(refusals) if again else [])
+    judged = scope.responses.transform(silver.pieces).transform(silver.typed)
+    judged = judged.transform(silver.judged, rules=contract.rules).select(*SILVER.column_names, *KEPT).persist()
+    try:
+        found = _count(judged, contract.rules)
+        _stop_if_told_to(StageReport("silver", None, found.counts(Tally()), reads, found.results), contract)
+        refusals = _quarantine(work, judged, scope, bronze, refusals, contract.rules, found)
+        version, account, counts = _write(work, judged, scope, table, contract.rules, commit(refusals), found)
+    finally:
+        judged.unpersist()
+    return StageReport("silver", version, counts, reads, found.results, account=account)
+
+
+def _held(refusals: Snapshot) -> list[str]:
+    return sorted(set(refusals.rows(["response_id"]).column("response_id").to_pylist()))
+
+
+def _scope(work: Work, bronze: Snapshot, cursor: int | None, again: list[str]) -> Scope:
+    """What to read, decided by what Bronze says of its responses; ``again``: ids of those to judge once more."""
+    where = None if cursor is None else f"landing > {cursor}"
+    if again and where:
+        where = f"{where} OR response_id IN ({', '.join(repr(each) for each in again)})"
+    late = bronze.rows(["window_start", "window_end", "ingestion_timestamp"], where).to_pylist()
+    low = min((row["window_start"] - HALF_HOUR for row in late), default=None)
+    high = max((row["window_end"] for row in late), default=None)
+    everything = work.store.read(BRONZE, bronze.version)
+    if where is None:
+        everything = everything.withColumn("is_pending", F.lit(True))
+        return Scope(everything, everything, low, high, is_whole=True)
+    pending = everything.where(where).withColumn("is_pending", F.lit(True))
+    last_before = bronze.highest("ingestion_timestamp", f"NOT ({where})")
+    if not again and (last_before is None or last_before < min(row["ingestion_timestamp"] for row in late)):
+        return Scope(pending, pending, low, high)
+    beside = silver.overlapping(everything.where(f"NOT ({where})"), pending, older_too=bool(again))
+    responses = pending.unionByName(beside.withColumn("is_pending", F.lit(False)))
+    return Scope(responses, pending, low, high, again=bool(again), is_alone=False)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the pieces are, counted: all of it about pending ones but ``refused``, which is of all that were read."""
+
+    received: int
+    quarantined: int
+    refused: int
+    results: tuple[RuleResult, ...]
+
+    def counts(self, counted: Tally, keys: int | None = None) -> dict[str, int]:
+        """Idea 6's counts: received = quarantined + duplicates + ``keys`` that pending pieces speak of.
+
+        By default these are all that should be there.
+        """
+        rows = counted.counts()
+        if keys is None:
+            keys = rows["inserted"] + rows["updated"] + rows["unchanged"]
+        duplicates = self.received - self.quarantined - keys
+        return {"received": self.received, "duplicates": duplicates, **rows, "quarantined": self.quarantined}
+
+
+def _count(judged: DataFrame, rules: Rules) -> Found:
+    is_pending, broken = F.col("is_pending"), F.col("broken")
+    row = judged.agg(
+        F.count_if(is_pending).alias("received"),
+        F.count_if(is_pending & rules.refuses(broken)).alias("quarantined"),
+        F.count_if(rules.refuses(broken)).alias("refused"),
+        F.count_if(is_pending & (F.size("unknown") > 0)).alias("drifted"),
+        F.count_if(is_pending & ~F.col("is_plain")).alias("odd"),
+        *rules.counts(broken, is_pending),
+    ).first()
+    assert row is not None  # noqa: S101 (an aggregate without groups has one row)
+    failed = {rule.name: int(row[rule.name]) for rule in rules.pieces}
+    if row["odd"]:
+        twice = judged.where("is_pending").transform(silver.good, rules=rules).transform(silver.repeated)
+        again = twice.agg(F.sum(F.col("count") - 1)).first()
+        failed[rules.repeated.name] = int((again and again[0]) or 0)
+    received = int(row["received"])
+    results = rules.results(failed, received)
+    if row["drifted"]:
+        results += _drift(judged, received)
+    return Found(received, int(row["quarantined"]), int(row["refused"]), results)
+
+
+def _drift(judged: DataFrame, received: int) -> tuple[RuleResult, ...]:
+    """What the API said that it did not say before, each with the number of pieces that hold it."""
+    names = judged.where("is_pending").select(F.explode("unknown").alias("name"))
+    rows: list[Row] = names.groupBy("name").count().orderBy("name").collect()
+    return tuple(RuleResult(row["name"], DRIFT, int(row["count"]), received) for row in rows)
+
+
+def _stop_if_told_to(report: StageReport, contract: Contract) -> None:
+    def named(level: str) -> str:
+        at_fault = [result for result in report.quality if result.level == level and result.failed]
+        return ", ".join(f"{result.rule} ({result.failed:,} of {result.checked:,} pieces)" for result in at_fault)
+
+    if broken := named(FAIL):
+        raise GateError(f"Silver stopped before it wrote anything: rules of level fail are broken: {broken}.", report)
+    if contract.is_frozen and (new := named(DRIFT)):
+        raise GateError(
+            f"Silver stopped before it wrote anything: the API's answers hold what was not known before: {new}. "
+            'With contract = "evolve" under [quality] the rows go on and the rest is kept beside them.',
+            report,
+        )
+
+
+def _write(
+    work: Work, judged: DataFrame, scope: Scope, table: Snapshot, rules: Rules, commit: Commit, found: Found
+) -> tuple[int | None, str, dict[str, int]]:
+    """Bring Silver to what the good pieces say: all of it, or the part that follows from the scope."""
+    good = judged.transform(silver.good, rules=rules)
+    current = work.store.read(SILVER, table.version)
+    if scope.is_whole:
+        wanted = silver.newest_of_all(good, scope.responses)
+        layout = _months(scope) if stages.is_empty(table) else Layout("timestamp")
+        version, account, counted = stages.bring(work, wanted, current, SILVER, table, commit, layout, is_whole=True)
+        return version, account, found.counts(counted)
+    wanted, keys = silver.newest(good), None
+    current = current.where(F.col("timestamp").between(F.lit(scope.low), F.lit(scope.high)))
+    if scope.again:
+        slots = F.broadcast(silver.slots(scope.pending).distinct())
+        wanted, current = (frame.join(slots, "timestamp", "left_semi") for frame in (wanted, current))
+        keys = good.where("is_pending").select(*SILVER.key).distinct().count()
+    elif not scope.is_alone:
+        # A key that no pending piece speaks of may have its newest value in a response that was not read.
+        wanted = wanted.where("has_pending")
+    version, account, counted = stages.bring(
+        work,
+        wanted.select(*SILVER.column_names),
+        current,
+        SILVER,
+        table,
+        commit,
+        Layout("timestamp"),
+        is_whole=False,
+        deleting=scope.again,
+    )
+    return version, account, found.counts(counted, keys)
+
+
+def _quarantine(
+    work: Work, judged: DataFrame, scope: Scope, bronze: Snapshot, now: Snapshot, rules: Rules, found: Found
+) -> Snapshot:
+    """Let the quarantine hold what the responses read now have refused, before Silver says that it has read them.
+
+    Of an incremental run's responses it holds nothing yet, unless a run died here before.
+    """
+    is_renewing = scope.is_whole or scope.again
+    if not found.refused and not (is_renewing and not stages.is_empty(now)):
+        return now
+    responses = scope.responses if is_renewing else scope.pending
+    wanted = judged if is_renewing else judged.where("is_pending")
+    wanted = wanted.transform(silver.refused, bronze=responses, rules=rules)
+    current = work.store.read(QUARANTINE, now.version)
+    if not scope.is_whole:
+        ids = F.broadcast(responses.select("response_id"))
+        current = current.join(ids, "response_id", "left_semi")
+    commit = work.commit("quarantine", {BRONZE.name: bronze}, writes=(QUARANTINE, now))
+    is_whole = scope.is_whole or stages.is_empty(now)
+    stages.bring(work, wanted, current, QUARANTINE, now, commit, Layout("response_id"), is_whole=is_whole)
+    return work.snapshot(QUARANTINE)
+
+
+def _months(scope: Scope) -> Layout:
+    """A file a month: 26,784 rows at most, so that a later day's MERGE copies that many and not years."""
+    if scope.low is None or scope.high is None:
+        return Layout("timestamp")
+    month = (F.year("timestamp") - scope.low.year) * 12 + F.month("timestamp") - 1
+    return Layout("timestamp", (scope.high.year - scope.low.year + 1) * 12, month.cast("int"))

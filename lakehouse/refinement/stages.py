@@ -1,0 +1,195 @@
+"""What the stages share: what they need, what they report, and how a difference becomes one commit at most.
+
+A stage first asks the tables how far they are (``cursors``); where they cannot say, it computes everything. Either
+way the same comparison decides what is written, so the result is the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.errors import LakehouseError, QualityError
+from lakehouse.lake import delta_log
+from lakehouse.lake.commits import Commit
+from lakehouse.lake.delta_log import Snapshot
+from lakehouse.lake.store import Store
+from lakehouse.lake.tables import Table
+from lakehouse.refinement.difference import CHANGE, DELETE, EQUAL, INSERT, UPDATE, difference
+from lakehouse.refinement.quality import RuleResult
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """What a stage did. ``version`` is the one it wrote, None when there was nothing to write.
+
+    ``account`` is what the stage knows of its table's progress, for runs that leave no commit to say it.
+    """
+
+    stage: str
+    version: int | None
+    counts: Mapping[str, int]
+    reads: Mapping[str, int] = field(default_factory=dict)
+    quality: tuple[RuleResult, ...] = ()
+    seconds: float = 0.0
+    status: str = "ok"
+    account: str | None = None
+
+
+class GateError(QualityError):
+    """A rule, or the contract with the API, stopped a stage; nothing was written. Carries the stage's report."""
+
+    def __init__(self, sentence: str, report: StageReport) -> None:
+        super().__init__(sentence)
+        self.report = replace(report, status="failed")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every stage needs: the tables, and what its commits say about the run."""
+
+    store: Store
+    run_id: str
+    code_version: str
+    settings_hash: str
+
+    def commit(
+        self,
+        stage: str,
+        reads: Mapping[str, Snapshot] | None = None,
+        landing: int | None = None,
+        *,
+        writes: tuple[Table, Snapshot] | None = None,
+    ) -> Commit:
+        """What a commit of this run says about itself.
+
+        ``reads`` are the tables read, by name; ``writes`` the table written and how it stood.
+        """
+        pins = {name: snapshot.pin for name, snapshot in (reads or {}).items()}
+        commit = Commit(stage, self.run_id, self.code_version, self.settings_hash, pins, landing)
+        if writes is not None:
+            table, now = writes
+            commit = replace(commit, based_on=now.version, schema=table.schema)
+        return commit
+
+    def snapshot(self, table: Table) -> Snapshot:
+        """The table's newest version.
+
+        Raises:
+            LakehouseError: it does not exist.
+        """
+        found = delta_log.open_table(self.store.path(table))
+        if found is None:
+            raise LakehouseError(f"There is no table at {self.store.path(table)}; run the stage before this one first.")
+        return found
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many rows have to be written, by kind, and the range of ``along`` they lie in.
+
+    ``equal`` is how many of those looked at are as they should be.
+    """
+
+    rows: Mapping[str, int] = field(default_factory=dict)
+    low: object | None = None
+    high: object | None = None
+    equal: int = 0
+
+    @property
+    def total(self) -> int:
+        """All rows that have to be written."""
+        return sum(self.rows.values())
+
+    def counts(self) -> dict[str, int]:
+        """Idea 6's counts."""
+        inserted, updated, deleted = (self.rows.get(kind, 0) for kind in (INSERT, UPDATE, DELETE))
+        return {"inserted": inserted, "updated": updated, "deleted": deleted, "unchanged": self.equal}
+
+
+def nothing(table: Snapshot) -> dict[str, int]:
+    """The counts of a stage that had nothing to do."""
+    return Tally(equal=int(table.totals()["rows"])).counts()
+
+
+def tally(changes: DataFrame, along: str) -> Tally:
+    """Count them."""
+    rows = changes.groupBy(CHANGE).agg(F.count(F.lit(1)), F.min(along), F.max(along)).collect()
+    differing = [row for row in rows if row[0] != EQUAL]
+    return Tally(
+        {row[0]: int(row[1]) for row in differing},
+        min((row[2] for row in differing), default=None),
+        max((row[3] for row in differing), default=None),
+        sum(int(row[1]) for row in rows if row[0] == EQUAL),
+    )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the first load of a table is laid out: sorted ``along`` a column, in ``parts`` numbered by ``part``."""
+
+    along: str
+    parts: int = 1
+    part: Column | None = None
+
+    def arrange(self, rows: DataFrame, key: Sequence[str]) -> DataFrame:
+        """The rows in their files' order; a part never shares a file with another."""
+        apart = rows.coalesce(1) if self.part is None else rows.repartitionById(self.parts, self.part)
+        return apart.sortWithinPartitions(self.along, *(name for name in key if name != self.along))
+
+
+def fill(
+    work: Work, rows: DataFrame, table: Table, now: Snapshot, commit: Commit, layout: Layout
+) -> tuple[int | None, str, Tally]:
+    """Append to an empty table: the version written (None without a row), the account, and how many rows."""
+    written = work.store.append(layout.arrange(rows, table.key), table, commit)
+    if written.version == now.version:  # Delta makes no commit of nothing
+        return None, stands(commit, now), Tally()
+    account = stands(commit, work.snapshot(table))
+    return written.version, account, Tally({INSERT: written.metrics["numOutputRows"]})
+
+
+def stands(commit: Commit, at: Snapshot) -> str:
+    """The account that a table, as it is, is what the commit says."""
+    return replace(commit, at=at.pin).to_json()
+
+
+def bring(
+    work: Work,
+    wanted: DataFrame,
+    current: DataFrame,
+    table: Table,
+    now: Snapshot,
+    commit: Commit,
+    layout: Layout,
+    *,
+    is_whole: bool,
+    deleting: bool = True,
+) -> tuple[int | None, str, Tally]:
+    """Make ``current``, a part of the table or all of it (``is_whole``), what is ``wanted``, in one commit or none.
+
+    The version written (None: nothing differed), the account, and the counts.
+    """
+    if is_whole and is_empty(now):
+        return fill(work, wanted, table, now, commit, layout)
+    changes = difference(
+        wanted, current, key=table.key, values=table.values, deleting=deleting, with_equals=not is_whole
+    ).persist()
+    try:
+        counted = tally(changes, layout.along)
+        if is_whole:
+            written_over = counted.rows.get(UPDATE, 0) + counted.rows.get(DELETE, 0)
+            counted = replace(counted, equal=current.count() - written_over)
+        if counted.total == 0:
+            return None, stands(commit, now), counted
+        bounds = F.col(f"t.{layout.along}").between(F.lit(counted.low), F.lit(counted.high))
+        version = work.store.merge(changes.where(F.col(CHANGE) != EQUAL), table, commit, bounds).version
+        return version, stands(commit, work.snapshot(table)), counted
+    finally:
+        changes.unpersist()
+
+
+def is_empty(table: Snapshot) -> bool:
+    """Whether a table has no file, so that whatever is wanted is new."""
+    return table.totals()["files"] == 0

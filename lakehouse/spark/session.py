@@ -1,0 +1,74 @@
+"""One Spark session a process, built from ``spark-defaults.conf`` however the process was started."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+
+from pyspark.sql import SparkSession
+
+from lakehouse import resources, settings
+from lakehouse.errors import UsageError
+from lakehouse.spark import jars, java
+
+DEFAULTS = "spark-defaults.conf"
+EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
+
+
+def open_session(overrides: Mapping[str, str] | None = None) -> SparkSession:
+    """The process's Spark session.
+
+    Under ``spark-submit`` the JVM is already there with its ``--properties-file``; otherwise one is started with
+    the same file, so that both behave alike.
+
+    Raises:
+        LakehouseError: no JDK 17 or newer.
+        UsageError: ``spark-submit`` was called without our properties file.
+    """
+    environ = settings.environment()
+    if "PYSPARK_GATEWAY_PORT" not in environ and SparkSession.getActiveSession() is None:
+        _prepare_jvm(overrides or {})
+    spark = SparkSession.builder.getOrCreate()
+    if EXTENSION not in (spark.conf.get("spark.sql.extensions", "") or ""):
+        raise UsageError(f"Spark was started without Delta: call spark-submit --properties-file {DEFAULTS} ...")
+    return spark
+
+
+def check() -> None:
+    """Whether a session can be had, before anything is touched for it.
+
+    Raises:
+        LakehouseError: no JDK 17 or newer, and no session either.
+    """
+    environ = settings.environment()
+    if "PYSPARK_GATEWAY_PORT" not in environ and SparkSession.getActiveSession() is None:
+        java.find(environ)
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what an error says; of one that came from the JVM, its innermost cause's."""
+    cause = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
+    if cause is None or not hasattr(cause, "getCause"):
+        text = str(error)
+    else:
+        while cause.getCause() is not None:
+            cause = cause.getCause()
+        text = f"{cause.getClass().getSimpleName()}: {cause.getMessage()}"
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
+def _prepare_jvm(overrides: Mapping[str, str]) -> None:
+    environ = settings.environment()
+    settings.set_variable("JAVA_HOME", str(java.find(environ)))
+    if "PYSPARK_PYTHON" not in environ:  # else Spark's Python workers are whatever "python3" is on the PATH
+        settings.set_variable("PYSPARK_PYTHON", sys.executable)
+    # Read by spark-submit for the driver's JVM before anything is logged.
+    logging = f"-Dlog4j2.configurationFile={resources.path('conf') / 'log4j2.properties'}"
+    if logging not in environ.get("SPARK_SUBMIT_OPTS", ""):
+        settings.set_variable("SPARK_SUBMIT_OPTS", f"{environ.get('SPARK_SUBMIT_OPTS', '')} {logging}".strip())
+    resolved = jars.local()
+    if resolved:  # no look-up by Ivy at every start
+        overrides = {"spark.jars": ",".join(map(str, resolved)), jars.PACKAGES: "", **overrides}
+    arguments = ["--properties-file", str(resources.path(DEFAULTS))]
+    for key, value in overrides.items():
+        arguments += ["--conf", f"{key}={value}"]
+    settings.set_variable("PYSPARK_SUBMIT_ARGS", shlex.join([*arguments, "pyspark-shell"]))
