@@ -20,8 +20,8 @@ from sqlalchemy import Connection
 from lakehouse import settings
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import DIM_REGION, FUELS, GOLD, LABELS, REGIONS
-from lakehouse.pipeline import code_version
 from lakehouse.postgres import connect
+from lakehouse.provenance import code_version
 from lakehouse.publishing import export
 from lakehouse.publishing.database import database
 from lakehouse.refinement.stages import Work

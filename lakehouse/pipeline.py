@@ -3,24 +3,23 @@
 Joins the edges (API, files, PostgreSQL, Delta) to the pure layers, and hands the clock to them.
 """
 
-import hashlib
+import logging
 import random
 import secrets
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from filelock import FileLock, Timeout
 
-from lakehouse import __version__, resources
 from lakehouse.clock import machine_clock
-from lakehouse.errors import LakehouseError, LakeLockedError
+from lakehouse.errors import LakehouseError
+from lakehouse.history import restoring, states
 from lakehouse.ingestion import ingest, planning, receipts
 from lakehouse.ingestion.api import Client, Failure, Observer
 from lakehouse.ingestion.bronze import Reason
@@ -28,10 +27,11 @@ from lakehouse.ingestion.fetching import unreachable
 from lakehouse.ingestion.ingest import BadFile, Landing, ReceivedAt
 from lakehouse.ingestion.receipts import Held
 from lakehouse.ingestion.source import check_source
-from lakehouse.lake import delta_log
 from lakehouse.lake.commits import Commit
+from lakehouse.lake.locking import locked
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, RUNS, TABLES
+from lakehouse.provenance import code_version, settings_hash
 from lakehouse.publishing import export
 from lakehouse.refinement import aggregating, quarantine, refining
 from lakehouse.refinement.stages import GateError, StageReport, Work
@@ -43,6 +43,8 @@ STAGES = ("bronze", "silver", "gold", "export")
 JITTER_SECONDS = 0.5
 """Retries of several tasks must not come back in step."""
 MIB = 2**20
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -173,6 +175,10 @@ class Run:
 
     def derive(self, wanted: Sequence[str], *, full: bool = False) -> None:
         """Silver, Gold with its regions, and the export, as far as wanted, in this order."""
+        if not full and (tables := restoring.set_back(self.work)):
+            log.warning(
+                "%s had been restored to an older state; this run rolls forward from Bronze.", " and ".join(tables)
+            )
         if "silver" in wanted:
             self.listener.stage_began("silver")
             self.stage(lambda: refining.refine(self.work, full=full, contract=quarantine.contract(self.settings)))
@@ -183,10 +189,22 @@ class Run:
         if "export" in wanted:
             self.publish(full=full)
 
-    def publish(self, version: int | None = None, *, full: bool = False, repair: bool = False) -> StageReport:
-        """PostgreSQL from Gold, at a version or its newest."""
+    def publish(
+        self, version: int | None = None, state: str | None = None, *, full: bool = False, repair: bool = False
+    ) -> StageReport:
+        """PostgreSQL from Gold: at a version, at a state (lake version or release), or its newest."""
         self.listener.stage_began("export")
-        return self.stage(lambda: export.publish(self.work, self.settings, version=version, full=full, repair=repair))
+        wanted = None if state is None else states.named(self.settings, state)
+        return self.stage(
+            lambda: export.publish(self.work, self.settings, version=version, state=wanted, full=full, repair=repair)
+        )
+
+    def restore(self, name: str) -> None:
+        """The derived tables as a lake version or a release has them."""
+        self.listener.stage_began("restore")
+        state = restoring.checked(self.settings, name)
+        for table in restoring.RESTORED:
+            self.stage(partial(restoring.restore, self.work, state, table))
 
     def judge_again(self) -> StageReport:
         """Silver once more for the responses that have pieces in quarantine, by the rules of now."""
@@ -285,63 +303,3 @@ class Run:
         }
         frame = store.spark.createDataFrame([row], RUNS.ddl).coalesce(1)
         store.append(frame, RUNS, self.work.commit(self.command))
-
-
-@contextmanager
-def locked(settings: Settings) -> Iterator[None]:
-    """The lake for one writer at a time.
-
-    A lock of the operating system on the root, which goes with the process however it ends. An object store has
-    none: there, keep to one writer or configure Delta's own log store for it.
-
-    Raises:
-        LakeLockedError: another process writes.
-        LakehouseError: the root cannot be made or written.
-    """
-    if not settings.is_local:
-        yield
-        return
-    root = Path(settings.root)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise LakeLockedError(f"Another run is writing to the lake at {root}; try again when it is done.") from None
-    except OSError as error:
-        raise LakehouseError(f"The lake's root {root} cannot be written: {error.strerror}.") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def code_version() -> str:
-    """The package's version and, in a checkout, the commit, with ``-dirty`` when files differ from it."""
-    place = resources.path("spark-defaults.conf").parent
-    if not (place / ".git").exists():
-        return __version__
-    try:
-        said = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607 (the user's git)
-            cwd=place,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return __version__
-    return f"{__version__}+{said.stdout.strip()}" if said.returncode == 0 else __version__
-
-
-def settings_hash(settings: Settings) -> str:
-    """SHA-256 of the settings without secrets, 16 digits: the same settings, the same hash."""
-    plain = settings.model_dump_json(exclude={"postgres": True})
-    return hashlib.sha256(plain.encode()).hexdigest()[:16]
-
-
-def existing(settings: Settings) -> dict[str, delta_log.Snapshot]:
-    """The tables that exist, by name."""
-    found = {table.name: delta_log.open_table(settings.path(table.path)) for table in TABLES}
-    return {name: snapshot for name, snapshot in found.items() if snapshot is not None}

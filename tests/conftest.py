@@ -17,7 +17,7 @@ from lakehouse.settings import Settings
 from lakehouse.simulator import Simulator, ThreadedSimulator, run_in_thread
 from lakehouse.spark import session
 
-pytest_plugins = ["tests.postgres_fixtures", "tests.export_fixtures"]
+pytest_plugins = ["tests.postgres_fixtures", "tests.export_fixtures", "tests.told_lake"]
 
 PROJECT = Path(__file__).resolve().parent.parent
 RECORDED = PROJECT.parent / "shared" / "real"
@@ -53,6 +53,16 @@ def settings_for() -> Callable[..., Settings]:
 
     def made(root: str, url: str = "http://127.0.0.1:9", **api: Any) -> Settings:
         return settings.load({"root": root, "api": {"url": url, "requests_per_second": 0, **api}})
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def settings_of() -> Callable[..., Settings]:
+    """Settings of a lake whose API nobody asks, and of a database where one is given."""
+
+    def made(root: str, database: str | None = None) -> Settings:
+        return settings.load({"root": root, **({"postgres": {"url": database}} if database else {})})
 
     return made
 

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import DIM_REGION, GOLD
-from lakehouse.pipeline import code_version
+from lakehouse.provenance import code_version
 from lakehouse.refinement.stages import Work
 from tests.mirror_rows import REGIONS
 

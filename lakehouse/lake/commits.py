@@ -116,6 +116,13 @@ def newest_data_commit(history: Sequence[Entry], stage: str) -> Commit | None:
     return None
 
 
+def newest_stage(history: Sequence[Entry]) -> str | None:
+    """The stage that made the newest data commit, None when it was not ours."""
+    entry = next((entry for entry in history if entry.get("operation") not in NOT_DATA), None)
+    commit = parse(entry.get("userMetadata")) if entry else None
+    return commit.stage if commit else None
+
+
 def added_to_since(
     pin: Pin, table_id: str, history: Sequence[Entry], *, stages: frozenset[str], harmless: frozenset[str] = NOT_DATA
 ) -> bool:

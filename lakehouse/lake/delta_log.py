@@ -5,6 +5,7 @@ A path is a local directory or ``s3a://...``; credentials for the latter come fr
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -49,6 +50,16 @@ class Snapshot:
         """Column names in table order."""
         return tuple(field.name for field in self.table.schema().fields)
 
+    def arrow_types(self) -> dict[str, pa.DataType]:
+        """The type of each column, in table order."""
+        return {field.name: field.type for field in pa.schema(self.table.schema())}
+
+    def version_at(self, moment: datetime) -> int | None:
+        """The newest version committed at or before ``moment`` (aware); None: the table is younger."""
+        limit = moment.timestamp() * 1000
+        times = ((entry.get("inCommitTimestamp") or entry["timestamp"], entry["version"]) for entry in self.history())
+        return next((int(version) for time, version in times if int(time) <= limit), None)
+
     def history(self, since: int = -1) -> list[dict[str, Any]]:
         """Commits newest first, from this version down to the one after ``since``, as far as the log reaches."""
         wanted = max(1, self.version - since)
@@ -69,8 +80,15 @@ class Snapshot:
 
     def highest(self, column: str, where: str | None = None) -> Any:
         """The highest value of a column, None if there is none."""
-        query = f'SELECT max("{column}") AS highest FROM rows' + (f" WHERE {where}" if where else "")  # noqa: S608
-        return self._asked(query).column("highest").to_pylist()[0]
+        return self._only(f'max("{column}")', where)
+
+    def lowest(self, column: str, where: str | None = None) -> Any:
+        """The lowest value of a column, None if there is none."""
+        return self._only(f'min("{column}")', where)
+
+    def _only(self, value: str, where: str | None) -> Any:
+        query = f"SELECT {value} AS value FROM rows" + (f" WHERE {where}" if where else "")  # noqa: S608
+        return self._asked(query).column("value").to_pylist()[0]
 
     def newest_rows(self, columns: Sequence[str], by: str, limit: int) -> list[dict[str, Any]]:
         """The named columns of the ``limit`` rows with the highest ``by``, highest first."""
@@ -80,7 +98,7 @@ class Snapshot:
         return found
 
     def _asked(self, query: str) -> pa.Table:
-        return pa.table(QueryBuilder().register("rows", self.table).execute(query).read_all())
+        return asked(query, rows=self)
 
     def totals(self) -> Mapping[str, int]:
         """Files, rows and bytes, from the log's statistics alone."""
@@ -91,6 +109,14 @@ class Snapshot:
             return sum(actions.column(column).to_pylist()) if column in names else 0
 
         return {"files": actions.num_rows, "rows": total("num_records"), "bytes": total("size_bytes")}
+
+
+def asked(query: str, **tables: Snapshot) -> pa.Table:
+    """The answer to a query in DataFusion's SQL over tables by the given names."""
+    engine = QueryBuilder()
+    for name, snapshot in tables.items():
+        engine = engine.register(name, snapshot.table)
+    return pa.table(engine.execute(query).read_all())
 
 
 def open_table(path: str, version: int | None = None) -> Snapshot | None:

@@ -5,7 +5,7 @@ Every write is one commit that carries its own account (``Commit``); nothing her
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -19,8 +19,8 @@ from lakehouse.lake.tables import Table
 from lakehouse.refinement.difference import CHANGE, DELETE, INSERT, UPDATE
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
-REGISTERED_ROOT = "lakehouse.root"
-"""Session setting: the root that the table names stand for."""
+REGISTERED = "lakehouse.registered"
+"""Session setting: what the table names stand for: tables or views, of which root, at which versions."""
 ROWS_PER_FILE = 30_000
 """About a month of Silver: a later one-day MERGE then copies one file of this size, not years."""
 
@@ -35,17 +35,23 @@ class Written:
 
 @dataclass(frozen=True)
 class Store:
-    """The tables of one lake, through one Spark session."""
+    """The tables of one lake, through one Spark session. ``elsewhere``: tables that stand outside the root, by name."""
 
     spark: SparkSession
     root: str
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     def path(self, table: Table) -> str:
         """Where a table stands."""
-        return f"{self.root.rstrip('/')}/{table.path}"
+        return self.elsewhere.get(table.name) or f"{self.root.rstrip('/')}/{table.path}"
 
     def ensure(self, *wanted: Table) -> None:
-        """Create the tables that do not exist yet, bring those of older releases up to this one, make all readable.
+        """As :meth:`prepare`, and make all tables readable by name."""
+        self.prepare(*wanted)
+        self.register()
+
+    def prepare(self, *wanted: Table) -> None:
+        """Create the tables that do not exist yet, bring those of older releases up to this one.
 
         Raises:
             LakehouseError: a newer release wrote one, or no upgrade leads from it to this one.
@@ -56,22 +62,27 @@ class Store:
                 self._create(table)
             else:
                 self._upgrade(table, snapshot)
-        self.register()
 
-    def register(self) -> None:
-        """Make every existing table of this root readable as ``schema.table``, time travel included."""
-        moved = self.spark.conf.get(REGISTERED_ROOT, None) != self.root
+    def register(self, versions: Mapping[str, int] | None = None) -> None:
+        """Make every existing table of this root readable as ``schema.table``, time travel included.
+
+        With ``versions`` each name stands for that version of its table, and for no other.
+        """
+        kind, meant = ("TABLE", self.root) if versions is None else ("VIEW", f"{self.root} {dict(versions)}")
+        before = self.spark.conf.get(REGISTERED, None)
         for table in tables.TABLES:
-            if moved:  # the name may still stand for another root's table; its files stay
-                self.spark.sql(f"DROP TABLE IF EXISTS {table.name}")
-            if delta_log.open_table(self.path(table)) is None:
+            if before not in (None, f"{kind} {meant}"):  # the name may still stand for another place; its files stay
+                self.spark.sql(f"DROP {str(before).split()[0]} IF EXISTS {table.name}")
+            if delta_log.open_table(self.path(table)) is None or table.name not in (versions or {table.name: 0}):
                 continue
             schema = table.name.split(".")[0]
             self.spark.sql(f"CREATE DATABASE IF NOT EXISTS {schema} LOCATION '{_quoted(self.root)}/{schema}'")
-            self.spark.sql(
-                f"CREATE TABLE IF NOT EXISTS {table.name} USING delta LOCATION '{_quoted(self.path(table))}'"
-            )
-        self.spark.conf.set(REGISTERED_ROOT, self.root)
+            if versions is None:
+                what = f"USING delta LOCATION '{_quoted(self.path(table))}'"
+            else:
+                what = f"AS SELECT * FROM delta.`{self.path(table)}` VERSION AS OF {versions[table.name]}"  # noqa: S608
+            self.spark.sql(f"CREATE {kind} IF NOT EXISTS {table.name} {what}")
+        self.spark.conf.set(REGISTERED, f"{kind} {meant}")
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
         """All rows, at ``version`` or the newest."""
@@ -79,6 +90,17 @@ class Store:
         if version is not None:
             reader = reader.option("versionAsOf", version)
         return reader.load(self.path(table))
+
+    def read_declared(self, table: Table, version: int) -> DataFrame:
+        """All rows at a version with the columns declared today; one that the version has not is null."""
+        rows = self.read(table, version)
+        there = set(rows.columns)
+        return rows.select(
+            *(
+                F.col(column.name) if column.name in there else F.lit(None).cast(column.type).alias(column.name)
+                for column in table.columns
+            )
+        )
 
     def changes(self, table: Table, after: int, until: int) -> DataFrame:
         """Rows that changed in the versions ``(after, until]``, with Delta's change columns."""

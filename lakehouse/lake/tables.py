@@ -65,6 +65,11 @@ class Table:
         return tuple(name for name in self.column_names if name not in (*self.key, *self.provenance))
 
     @property
+    def beside_key(self) -> tuple[str, ...]:
+        """All columns but the key."""
+        return tuple(name for name in self.column_names if name not in self.key)
+
+    @property
     def ddl(self) -> str:
         """The columns as a Spark schema string, nullability left out (a frame's own may be looser)."""
         return ", ".join(f"`{column.name}` {column.type}" for column in self.columns)

@@ -12,6 +12,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from sqlalchemy import Connection
 
+from lakehouse.history.states import State
 from lakehouse.lake.tables import DIM_REGION, GOLD
 from lakehouse.postgres import PostgresTarget
 from lakehouse.publishing import export_log, gold_versions, mirror, staging, verification
@@ -32,9 +33,15 @@ log = logging.getLogger(__name__)
 
 
 def publish(
-    work: Work, settings: Settings, *, version: int | None = None, full: bool = False, repair: bool = False
+    work: Work,
+    settings: Settings,
+    *,
+    version: int | None = None,
+    state: State | None = None,
+    full: bool = False,
+    repair: bool = False,
 ) -> StageReport:
-    """Make PostgreSQL equal to Gold at ``version``, by default its newest; equal rows are not touched.
+    """Make PostgreSQL equal to Gold at ``version`` or in ``state``, by default its newest; equal rows are not touched.
 
     Rows that somebody changed in PostgreSQL are named and put right, whatever the flags. With ``repair`` the default
     version is the one exported last. ``full`` stages all of Gold.
@@ -49,8 +56,10 @@ def publish(
         with mirror.export_lock(where.target, wait=LOCK_WAIT_SECONDS) as connection:
             mirror.clear_staging(connection)
             last = export_log.last_export(connection)
-            if repair and version is None and last is not None:
-                wanted = gold_versions.exported(work.store, last.gold)
+            if state is not None:
+                wanted = gold_versions.of_state(work.store, state, since=last.gold if last else None)
+            elif repair and version is None and last is not None:
+                wanted = gold_versions.exported(work.store, settings, last.gold)
             else:
                 wanted = gold_versions.at(work.store, version, since=last.gold if last else None)
             done = _bring(wanted, last, connection, where.target, work.run_id, full=full)

@@ -1,7 +1,7 @@
 """Gold at a version, as an export needs it: its days, the regions of that time, and what changed since another one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
@@ -9,12 +9,15 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
 from lakehouse.errors import LakehouseError, UsageError
+from lakehouse.history import releases
+from lakehouse.history.states import State
 from lakehouse.lake import commits, delta_log
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import DIM_REGION, GOLD, Table
 from lakehouse.publishing import checksums
 from lakehouse.publishing.export_log import Checksum, GoldVersion
+from lakehouse.settings import Settings
 from lakehouse.spark import session
 
 
@@ -88,10 +91,27 @@ def at(store: Store, version: int | None = None, *, since: GoldVersion | None = 
     return Wanted(store, days, _opened(store, DIM_REGION, _regions_of(days, regions_history)), ids)
 
 
-def exported(store: Store, gold: GoldVersion) -> Wanted:
-    """Gold at the version that was exported last; the newest where that was another table's."""
+def of_state(store: Store, state: State, *, since: GoldVersion | None = None) -> Wanted:
+    """Gold and the regions as a lake version or a release has them.
+
+    Raises:
+        LakehouseError: the state can no longer be read.
+    """
+    place = replace(store, root=state.root)
+    version = state.version(GOLD)
+    known = since is not None and since.table_id == state.snapshot(GOLD).table_id
+    _, history = _with_history(place, GOLD, min(version, since.version) if since is not None and known else version)
+    ids = {int(entry["version"]): commits.commit_id(entry) for entry in history}
+    return Wanted(place, state.snapshot(GOLD), state.snapshot(DIM_REGION), ids)
+
+
+def exported(store: Store, settings: Settings, gold: GoldVersion) -> Wanted:
+    """Gold as it was exported last, of the lake or of a release; the lake's newest where it was another table's."""
     newest = at(store, since=gold)
-    return at(store, gold.version) if newest.knows(gold) else newest
+    if newest.knows(gold):
+        return at(store, gold.version)
+    release = releases.of_table(settings, gold.table_id)
+    return of_state(store, release, since=gold) if release is not None else newest
 
 
 def _regions_of(days: Snapshot, history: list[dict[str, Any]]) -> int:

@@ -9,13 +9,14 @@ from pyspark.sql import functions as F
 from sqlalchemy import Connection
 
 from lakehouse.errors import LakehouseError
+from lakehouse.history import states
 from lakehouse.lake import delta_log
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import DIM_REGION, GOLD, Table
 from lakehouse.postgres import connect
 from lakehouse.publishing import export_log, gold_versions, migrations, mirror
 from lakehouse.publishing.database import database
-from lakehouse.publishing.export_log import REGIONS, Checksum
+from lakehouse.publishing.export_log import REGIONS, Checksum, ExportRecord
 from lakehouse.publishing.gold_versions import Wanted
 from lakehouse.publishing.statements import load, transaction
 from lakehouse.settings import Settings
@@ -91,8 +92,8 @@ class Verified:
         }
 
 
-def verify(settings: Settings, version: int | None = None) -> Verified:
-    """Compare PostgreSQL with Gold at ``version``, by default the one exported last. Writes nothing.
+def verify(settings: Settings, version: int | None = None, state: str | None = None) -> Verified:
+    """Compare PostgreSQL with Gold at ``version`` or in ``state``, by default what was exported last. Writes nothing.
 
     All of it is read in one snapshot of PostgreSQL, so an export at the same time does no harm.
 
@@ -113,9 +114,7 @@ def verify(settings: Settings, version: int | None = None) -> Verified:
                     raise LakehouseError(
                         f"Nothing has been exported to {where.target.safe} yet; run `lakehouse export`."
                     )
-                wanted = (
-                    gold_versions.exported(store, last.gold) if version is None else gold_versions.at(store, version)
-                )
+                wanted = _wanted(store, settings, last, version, state)
                 proof, found = wanted.checksums(), mirror.checksums(connection)
                 differing = differences(connection, wanted, proof, found)
     newest = delta_log.open_table(settings.path(GOLD.path))
@@ -126,6 +125,14 @@ def verify(settings: Settings, version: int | None = None) -> Verified:
         len([part for part in found if part != REGIONS]),
         differing,
     )
+
+
+def _wanted(store: Store, settings: Settings, last: ExportRecord, version: int | None, state: str | None) -> Wanted:
+    if state is not None:
+        return gold_versions.of_state(store, states.named(settings, state))
+    if version is not None:
+        return gold_versions.at(store, version)
+    return gold_versions.exported(store, settings, last.gold)
 
 
 def differences(

@@ -166,15 +166,22 @@ def bring(
     *,
     is_whole: bool,
     deleting: bool = True,
+    values: Sequence[str] | None = None,
 ) -> tuple[int | None, str, Tally]:
     """Make ``current``, a part of the table or all of it (``is_whole``), what is ``wanted``, in one commit or none.
 
-    The version written (None: nothing differed), the account, and the counts.
+    ``values``: the columns that make a difference, by default those that carry the row's value. The version written
+    (None: nothing differed), the account, and the counts.
     """
     if is_whole and is_empty(now):
         return fill(work, wanted, table, now, commit, layout)
     changes = difference(
-        wanted, current, key=table.key, values=table.values, deleting=deleting, with_equals=not is_whole
+        wanted,
+        current,
+        key=table.key,
+        values=table.values if values is None else values,
+        deleting=deleting,
+        with_equals=not is_whole,
     ).persist()
     try:
         counted = tally(changes, layout.along)

@@ -3,8 +3,9 @@
 import shlex
 import sys
 from collections.abc import Mapping
+from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse import resources, settings
 from lakehouse.errors import UsageError
@@ -31,6 +32,15 @@ def open_session(overrides: Mapping[str, str] | None = None) -> SparkSession:
     if EXTENSION not in (spark.conf.get("spark.sql.extensions", "") or ""):
         raise UsageError(f"Spark was started without Delta: call spark-submit --properties-file {DEFAULTS} ...")
     return spark
+
+
+def rows(frame: DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame as Python values, times aware and in UTC.
+
+    Through Arrow: ``collect`` gives times without a zone, in that of this machine.
+    """
+    found: list[dict[str, Any]] = frame.toArrow().to_pylist(maps_as_pydicts="strict")
+    return found
 
 
 def check() -> None:

@@ -1,0 +1,79 @@
+"""The command ``lakehouse``; the jobs take the same arguments and run the same code.
+
+Commands that need Spark import it when they run, so that the others answer at once.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from lakehouse import __version__
+
+# isort: off (in the order of --help)
+from lakehouse.cli import looking, releasing, services, writing
+from lakehouse.cli.options import app, given
+from lakehouse.errors import ExitCode, LakehouseError
+
+__all__ = ["app", "exit_code", "looking", "main", "releasing", "services", "writing"]
+INTERRUPTED = 130
+
+
+@app.callback()
+def common(
+    root: Annotated[str | None, typer.Option(help="The lake: a path or s3a://...")] = None,
+    env: Annotated[str | None, typer.Option(help="Which conf/ENV.toml to use.")] = None,
+    debug: Annotated[bool, typer.Option(help="Show the stack trace of an unexpected error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Flags of every command."""
+    given.flags = {key: value for key, value in (("root", root), ("env", env)) if value is not None}
+    given.debug = debug
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and leave with the contract's exit code."""
+    sys.exit(exit_code(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def exit_code(arguments: list[str]) -> int:
+    """Run a command and give its exit code; every mistake is one sentence on stderr."""
+    try:
+        code = int(app(arguments, standalone_mode=False, prog_name="lakehouse") or 0)
+        if code == INTERRUPTED:  # typer has made this of Ctrl-C
+            raise KeyboardInterrupt
+        return code
+    except typer.Exit as leaving:
+        return int(leaving.exit_code)
+    except TyperException as error:
+        _complain(str(error))
+        return ExitCode.USAGE
+    except LakehouseError as error:
+        _complain(" ".join((str(error), *getattr(error, "__notes__", ()))))
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        _complain("interrupted; what was committed stays, and the same command goes on from there.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return ExitCode.OK
+    except Exception as error:
+        if given.debug:
+            raise
+        _complain(f"{_innermost(error) or type(error).__name__} (unexpected; lakehouse --debug ... shows where)")
+        return ExitCode.FAILED
+
+
+def _innermost(error: Exception) -> str:
+    """What an unexpected error says; Spark's own cause where Spark is loaded."""
+    loaded = sys.modules.get("lakehouse.spark.session")
+    return str(loaded.reason(error)) if loaded else (str(error).strip().splitlines() or [""])[0]
+
+
+def _complain(sentence: str) -> None:
+    print(f"error: {sentence}", file=sys.stderr)

@@ -1,0 +1,85 @@
+"""What the commands share: the application, flags that stand before a command, and how arguments are read."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lakehouse import settings
+from lakehouse.errors import UsageError
+from lakehouse.settings import Settings
+from lakehouse.windows import parse_day
+
+if TYPE_CHECKING:
+    from lakehouse.pipeline import Run
+
+app = typer.Typer(
+    name="lakehouse",
+    help="Great Britain's regional carbon intensity as a Delta lakehouse, from API bytes to PostgreSQL.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+From = Annotated[str | None, typer.Option("--from", metavar="DAY", help="First UTC day, YYYY-MM-DD.")]
+To = Annotated[str | None, typer.Option("--to", metavar="DAY", help="UTC day after the last one.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Force = Annotated[bool, typer.Option("--force", help="Fetch the whole range, received already or not.")]
+Full = Annotated[bool, typer.Option("--full-refresh", help="Recompute everything; write only what differs.")]
+At = Annotated[str | None, typer.Option("--at", metavar="N|NAME", help="A lake version or a release; default: now.")]
+AtNumber = Annotated[int | None, typer.Option("--at", min=1, metavar="N", help="A lake version; default: the newest.")]
+
+
+class _Given:
+    """Flags that stand before the command."""
+
+    def __init__(self) -> None:
+        self.flags: dict[str, Any] = {}
+        self.debug = False
+
+
+given = _Given()
+
+
+def chosen(**more: Any) -> Settings:
+    """The settings of this call."""
+    return settings.load({**given.flags, **more})
+
+
+def recorded(command: str, work: "Callable[[Run], object]", *, as_json: bool) -> None:
+    """Do something as a run: locked, told, and recorded in ``ops.runs``."""
+    read = chosen()
+    from lakehouse import console
+    from lakehouse.pipeline import Run
+    from lakehouse.progress import Narrator
+
+    narrator = Narrator()
+    started = Run(read, command, narrator)
+    try:
+        with started.recorded():
+            work(started)
+    finally:
+        narrator.close()
+        if as_json:
+            console.print_json(started.report.as_dict())
+    if not as_json:
+        typer.echo(f"lake version {started.report.lake_version}, run {started.report.run_id}: ok", err=True)
+
+
+def day(text: str | None, name: str) -> datetime | None:
+    """A UTC day from the argument called ``name``."""
+    return parse_day(text, name) if text is not None else None
+
+
+def time(text: str) -> datetime:
+    """A time in UTC from ISO 8601.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a time; write it as 2024-01-05T12:00:00Z.") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

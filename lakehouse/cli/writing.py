@@ -1,0 +1,162 @@
+"""Commands that write: the stages, imports, replays and restores. Each is a run, recorded in ``ops.runs``."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lakehouse.cli.options import AtNumber, Force, From, Full, Json, To, app, chosen, day, recorded, time
+from lakehouse.errors import QualityError, UsageError
+
+if TYPE_CHECKING:
+    from lakehouse.pipeline import Run
+
+ALL_STAGES = "bronze,silver,gold,export"
+
+
+@app.command()
+def run(
+    start: From = None,
+    end: To = None,
+    stages: Annotated[str, typer.Option(help="Which stages, in this order.")] = ALL_STAGES,
+    force: Force = False,
+    full_refresh: Full = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch, refine, aggregate and export in one session; halt at the first failure."""
+    wanted = [stage.strip() for stage in stages.split(",") if stage.strip()]
+    unknown = [stage for stage in wanted if stage not in ALL_STAGES.split(",")]
+    if unknown or not wanted:
+        raise UsageError(f"--stages takes some of {ALL_STAGES}, not {stages!r}.")
+    _do("run", wanted, start, end, force=force, full=full_refresh, as_json=as_json)
+
+
+@app.command()
+def bronze(start: From = None, end: To = None, force: Force = False, as_json: Json = False) -> None:
+    """Fetch what is missing or may have changed into Bronze."""
+    _do("bronze", ["bronze"], start, end, force=force, as_json=as_json)
+
+
+@app.command()
+def silver(full_refresh: Full = False, as_json: Json = False) -> None:
+    """Bring Silver up to Bronze."""
+    _do("silver", ["silver"], full=full_refresh, as_json=as_json)
+
+
+@app.command()
+def gold(full_refresh: Full = False, as_json: Json = False) -> None:
+    """Bring Gold up to Silver."""
+    _do("gold", ["gold"], full=full_refresh, as_json=as_json)
+
+
+@app.command()
+def export(
+    version: Annotated[int | None, typer.Option(min=0, help="Gold's version; default: its newest.")] = None,
+    at: AtNumber = None,
+    release: Annotated[str | None, typer.Option(metavar="NAME", help="Gold as released.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Only compare with what was exported last.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Put right what was exported last.")] = False,
+    full_refresh: Full = False,
+    as_json: Json = False,
+) -> None:
+    """Make PostgreSQL equal to Gold, or prove that it is."""
+    if sum(given is not None for given in (version, at, release)) > 1:
+        raise UsageError("--version, --at and --release each say which Gold is meant: give one of them.")
+    state = str(at) if at is not None else release
+    if verify and not repair:
+        _verify(version, state, as_json=as_json)
+        return
+    recorded("export", lambda run: run.publish(version, state, full=full_refresh, repair=repair), as_json=as_json)
+
+
+def _verify(version: int | None, state: str | None, *, as_json: bool) -> None:
+    from lakehouse import console
+    from lakehouse.publishing import verification
+
+    found = verification.verify(chosen(), version, state)
+    if as_json:
+        console.print_json(found.as_dict())
+    elif found.differences:
+        console.print_rows([difference.as_row() for difference in found.differences], as_json=False)
+    if found.differences:
+        raise QualityError(
+            f"{found.describe()}; `lakehouse export --repair` puts them right, `lakehouse export` brings the newest."
+        )
+    print(found.describe(), file=sys.stderr)
+
+
+@app.command("import")
+def import_(
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders of recorded responses (.json, .gz, .zip).")],
+    received_at: Annotated[
+        str, typer.Option(metavar="now|mtime|TIME", help="When they count as received; a TIME as 2021-04-30T23:01:59Z.")
+    ] = "now",
+    source: Annotated[str | None, typer.Option(help="The API they came from; default: the lake's own.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Land recorded API responses in Bronze."""
+    from lakehouse.clock import machine_clock
+    from lakehouse.ingestion.ingest import ReceivedAt
+
+    moment = {"now": machine_clock(), "mtime": None}.get(received_at, ...)
+    received = ReceivedAt(time(received_at) if moment is ... else moment)
+    recorded("import", lambda started: started.take_in(paths, source, received), as_json=as_json)
+
+
+@app.command()
+def restore(
+    state: Annotated[str, typer.Argument(metavar="NAME|N", help="A release, or a lake version.")],
+    as_json: Json = False,
+) -> None:
+    """Make Silver, Gold and the regions what they were; the next run rolls them forward from Bronze."""
+    recorded("restore", lambda started: started.restore(state), as_json=as_json)
+
+
+quarantine = typer.Typer(help="Pieces of responses that were refused, and why.", no_args_is_help=True)
+app.add_typer(quarantine, name="quarantine")
+
+
+@quarantine.command("list")
+def quarantine_list(
+    reason: Annotated[str | None, typer.Option(metavar="RULE", help="Only those that broke this rule.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the refused pieces, newest first."""
+    from lakehouse import console
+    from lakehouse.refinement.quarantine import listed
+
+    rows = listed(chosen(), reason)
+    if not as_json:
+        keep = ("period_from", "regionid", "reasons", "ingestion_timestamp", "response_id", "position", "piece")
+        rows = [{name: row[name] for name in keep} for row in rows]
+    console.print_rows(rows, as_json=as_json)
+
+
+@quarantine.command("replay")
+def quarantine_replay(as_json: Json = False) -> None:
+    """Judge the refused pieces by the rules of now; what is good moves into Silver, the rest stays."""
+    recorded("quarantine replay", lambda started: started.judge_again(), as_json=as_json)
+
+
+def _do(
+    command: str,
+    wanted: Sequence[str],
+    start: str | None = None,
+    end: str | None = None,
+    *,
+    force: bool = False,
+    full: bool = False,
+    as_json: bool,
+) -> None:
+    first, last = day(start, "--from"), day(end, "--to")
+    if first and last and first >= last:
+        raise UsageError(f"--from {start} is not before --to {end}.")
+
+    def work(started: "Run") -> None:
+        if "bronze" in wanted:
+            started.fetch(first, last, force=force)
+        started.derive(wanted, full=full)
+
+    recorded(command, work, as_json=as_json)

@@ -1,0 +1,269 @@
+"""A figure of Gold down to the bytes that it comes from, recomputed on the way."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from lakehouse.errors import UsageError
+from lakehouse.history import revisions, states
+from lakehouse.history.states import State
+from lakehouse.ingestion.gaps import Cause
+from lakehouse.lake import delta_log
+from lakehouse.lake.store import Store
+from lakehouse.lake.tables import FUELS, GOLD, LABELS, LATER_FUELS, PERIODS_PER_DAY, REGIONS, RUNS, SILVER
+from lakehouse.settings import Settings
+from lakehouse.spark import session
+from lakehouse.windows import HALF_HOUR, Window
+
+DAY = timedelta(days=1)
+CENT = Decimal("0.01")
+_RESPONSE = (
+    "response_id",
+    "source_url",
+    "source_file",
+    "window_start",
+    "window_end",
+    "ingestion_timestamp",
+    "attempts",
+    "http_status",
+    "body_sha256",
+    "absent",
+    "regionid",
+    "landing",
+)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A day of a region: Gold's row, the same computed anew from Silver, and each of its 48 half-hours.
+
+    ``responses`` are by id, as (where from, when, which bytes). A half-hour has its Silver row (None: missing, with
+    ``cause``), and ``statements``: all that any response said of it, the one that counts first.
+    """
+
+    state: State
+    regionid: int
+    day: date
+    gold: Mapping[str, Any] | None
+    recomputed: Mapping[str, Any] | None
+    disagreements: Mapping[str, tuple[Any, Any]]
+    half_hours: Sequence[Mapping[str, Any]]
+    responses: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether Gold's row is what its half-hours give, and each of these what its response says."""
+        return not self.disagreements
+
+    def first_disagreement(self) -> str:
+        """The first of them, in words."""
+        name, (table, anew) = next(iter(self.disagreements.items()))
+        return f"{name} is {table}, computed anew {anew}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {
+            "region": self.regionid,
+            "date": self.day,
+            "state": self.state.name,
+            "versions": dict(self.state.versions),
+            "gold": self.gold,
+            "recomputed": self.recomputed,
+            "agrees": self.agrees,
+            "disagreements": {
+                name: {"table": table, "recomputed": anew} for name, (table, anew) in self.disagreements.items()
+            },
+            "half_hours": list(self.half_hours),
+            "responses": dict(self.responses),
+        }
+
+
+def explain(settings: Settings, region: int, day: date, at: str | None = None) -> Explanation:
+    """Why Gold says what it says of a region's day, at a lake version or in a release (default: the newest version).
+
+    Raises:
+        UsageError: no such region, lake version or release.
+        LakehouseError: there is no lake, or the state can no longer be read.
+    """
+    if region not in {known.regionid for known in REGIONS}:
+        raise UsageError(f"--region is {region}; regions have the ids 1 to {len(REGIONS)}.")
+    state = states.at_lake_version(settings) if at is None else states.named(settings, at)
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    where = f"regionid = {region}"
+    gold = state.snapshot(GOLD).rows(GOLD.column_names, f"{where} AND date_recorded = DATE '{day}'").to_pylist()
+    first, last = (f"TIMESTAMP '{moment:%Y-%m-%dT%H:%M:%SZ}'" for moment in (start, start + DAY))
+    within = f"timestamp >= {first} AND timestamp < {last}"
+    silver = state.snapshot(SILVER).rows(SILVER.column_names, f"{where} AND {within}").to_pylist()
+    rows = {row["timestamp"]: row for row in silver}
+
+    store = Store(session.open_session(), state.root)
+    bronze = revisions.speaking_of(store, state, region, start, start + DAY)
+    responses = {row["response_id"]: row for row in session.rows(bronze.select(*_RESPONSE))}
+    said = revisions.statements(bronze).where(
+        (F.col("regionid") == region) & (F.col("timestamp") >= F.lit(start)) & (F.col("timestamp") < F.lit(start + DAY))
+    )
+    by_slot: dict[datetime, list[dict[str, Any]]] = defaultdict(list)
+    for each in session.rows(said):
+        by_slot[each["timestamp"]].append(each)
+
+    errors = _errors(settings, state)
+    half_hours = []
+    for number in range(PERIODS_PER_DAY):
+        slot = start + number * HALF_HOUR
+        half_hours.append(_half_hour(slot, rows.get(slot), by_slot[slot], responses, errors))
+    recomputed = day_of([row for row in (rows.get(half["timestamp"]) for half in half_hours) if row])
+    found = gold[0] if gold else None
+    wrong = _disagreements(found, recomputed) | _contradictions(half_hours)
+    named = {each["response_id"] for half in half_hours for each in half["statements"]}
+    shown = {
+        key: _shown(responses[key]) for key in sorted(named, key=lambda key: responses[key]["ingestion_timestamp"])
+    }
+    return Explanation(state, region, day, found, recomputed, wrong, half_hours, shown)
+
+
+def day_of(half_hours: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Gold's figures from Silver's rows of one day, in plain exact arithmetic; None without a row.
+
+    Written apart from ``refinement.gold`` on purpose: it is what Gold is held against.
+    """
+    if not half_hours:
+        return None
+    last = max(half_hours, key=lambda row: row["timestamp"])
+    forecasts = [int(row["intensity_forecast"]) for row in half_hours]
+    labels = Counter(row["intensity_index"] for row in half_hours)
+
+    def mean(name: str) -> Decimal | None:
+        stated = [Decimal(row[name]) for row in half_hours if row.get(name) is not None]
+        return (sum(stated, Decimal(0)) / len(stated)).quantize(CENT, ROUND_HALF_UP) if stated else None
+
+    return {
+        "shortname": last["shortname"],
+        "dno": last["dno"],
+        "intensity_avg": mean("intensity_forecast"),
+        "index_mode": max(labels, key=lambda label: (labels[label], LABELS.index(label))),
+        **{f"fuel_{fuel}": mean(f"fuel_{fuel}") for fuel in (*FUELS, *LATER_FUELS)},
+        "n_periods": len(half_hours),
+        "n_expected": PERIODS_PER_DAY,
+        "is_complete": len(half_hours) == PERIODS_PER_DAY,
+        "intensity_min": min(forecasts),
+        "intensity_max": max(forecasts),
+    }
+
+
+def _half_hour(
+    slot: datetime,
+    row: Mapping[str, Any] | None,
+    said: Sequence[dict[str, Any]],
+    responses: Mapping[str, Mapping[str, Any]],
+    errors: Mapping[datetime, str],
+) -> dict[str, Any]:
+    """A half-hour: Silver's values, or why there are none; and all statements, the one that counts first."""
+    ordered = sorted(
+        said,
+        key=lambda each: (each["counts"], each["received_at"], each["response_id"], each["position"]),
+        reverse=True,
+    )
+    values = ("intensity_forecast", "intensity_index", *revisions.FUELS)
+    told = [
+        {
+            "response_id": each["response_id"],
+            "position": each["position"],
+            "received_at": each["received_at"],
+            **{name: each[name] for name in values},
+            "outcome": _outcome(each),
+        }
+        for each in ordered
+    ]
+    found: dict[str, Any] = {"timestamp": slot, "silver": None, "cause": None, "detail": "", "statements": told}
+    if row is not None:
+        found["silver"] = {name: row[name] for name in (*values, "response_id", "ingestion_timestamp")}
+        return found
+    cause, detail = _cause(slot, said, responses, errors)
+    return {**found, "cause": cause.value, "detail": detail}
+
+
+def _outcome(said: Mapping[str, Any]) -> str:
+    if said["counts"]:
+        return "counts"
+    if said["reasons"]:
+        return f"refused: {', '.join(said['reasons'])}"
+    return "a newer answer counts"
+
+
+def _cause(
+    slot: datetime,
+    said: Sequence[Mapping[str, Any]],
+    responses: Mapping[str, Mapping[str, Any]],
+    errors: Mapping[datetime, str],
+) -> tuple[Cause, str]:
+    if reasons := sorted({reason for each in said for reason in each["reasons"]}):
+        return Cause.QUARANTINED, ", ".join(reasons)
+    covering = [each for each in responses.values() if _covers(each, slot)]
+    empty = [each for each in covering if any(gone == slot for gone in each["absent"])]
+    if covering and len(covering) == len(empty):
+        days = sorted({f"{each['ingestion_timestamp']:%Y-%m-%d}" for each in empty})
+        return Cause.UPSTREAM_EMPTY, f"answered {', '.join(days)}"
+    if covering:
+        return Cause.REGION_MISSING, ""
+    return (Cause.FETCH_FAILED, errors[slot]) if slot in errors else (Cause.NOT_FETCHED, "")
+
+
+def _covers(response: Mapping[str, Any], slot: datetime) -> bool:
+    span = Window(response["window_start"], response["window_end"]).span()
+    return span.start <= slot < span.end
+
+
+def _errors(settings: Settings, state: State) -> dict[datetime, str]:
+    """The last error about each half-hour that runs up to this state failed to get."""
+    runs = delta_log.open_table(f"{state.root}/{RUNS.path}")
+    rows = (
+        runs.rows(["lake_version", "failed_windows"], f"lake_version <= {state.lake_version}").to_pylist()
+        if runs
+        else []
+    )
+    return {
+        slot: lost["error"]
+        for row in sorted(rows, key=lambda row: row["lake_version"])
+        for lost in row["failed_windows"]
+        for slot in Window(lost["window_start"], lost["window_end"]).span().slots()
+    }
+
+
+def _disagreements(gold: Mapping[str, Any] | None, anew: Mapping[str, Any] | None) -> dict[str, tuple[Any, Any]]:
+    if gold is None or anew is None:
+        return {} if gold is anew else {"gold": (gold and "a row", anew and "a row")}
+    return {f"gold.{name}": (gold[name], value) for name, value in anew.items() if gold[name] != value}
+
+
+def _contradictions(half_hours: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, Any]]:
+    """Where Silver is not what the statement says that counts by the rules of now."""
+    wrong = {}
+    for half in half_hours:
+        counting = next((each for each in half["statements"] if each["outcome"] == "counts"), None)
+        row = half["silver"]
+        if row is None or counting is None:
+            if row is not counting:
+                said = (row and row["intensity_forecast"], counting and counting["intensity_forecast"])
+                wrong[f"silver {half['timestamp']:%H:%M}"] = said
+            continue
+        for name in ("intensity_forecast", "intensity_index", *revisions.FUELS):
+            if row[name] != counting[name]:
+                wrong[f"silver {half['timestamp']:%H:%M} {name}"] = (row[name], counting[name])
+    return wrong
+
+
+def _shown(response: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "url": response["source_url"],
+        "file": response["source_file"],
+        "fetched_at": response["ingestion_timestamp"],
+        "attempts": response["attempts"],
+        "http_status": response["http_status"],
+        "body_sha256": response["body_sha256"],
+        "landing": response["landing"],
+    }

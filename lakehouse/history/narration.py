@@ -1,0 +1,115 @@
+"""Explanations and revisions as a person reads them on stdout."""
+
+from collections import Counter
+from typing import Any
+
+from lakehouse import console
+from lakehouse.history.explanation import Explanation
+from lakehouse.history.revisions import Revisions
+from lakehouse.lake.tables import BRONZE, GOLD, SILVER
+
+ID_DIGITS = 8
+"""Of a response's id; all digits stand beneath."""
+
+
+def tell_explanation(found: Explanation) -> None:
+    """From the figure down to the bytes."""
+    versions = ", ".join(f"{table.name} {found.state.versions[table.name]}" for table in (GOLD, SILVER, BRONZE))
+    print(f"region {found.regionid} on {found.day} in {found.state.name} ({versions})")
+    if found.gold is None:
+        print("Gold has no such day.")
+    else:
+        shown = [{"": "gold", **_without_key(found.gold)}]
+        if found.recomputed is not None:
+            shown.append({"": "computed anew", **found.recomputed})
+        console.print_rows(_turned(shown), as_json=False)
+    silver = [half["silver"] for half in found.half_hours if half["silver"]]
+    if silver:
+        total = sum(row["intensity_forecast"] for row in silver)
+        labels = Counter(row["intensity_index"] for row in silver)
+        print(f"intensity: {total} / {len(silver)} = {found.recomputed and found.recomputed['intensity_avg']}")
+        print(f"labels: {', '.join(f'{label} {count}' for label, count in labels.most_common())}")
+    console.print_rows([_half_hour(half) for half in found.half_hours], as_json=False)
+    lost = [
+        {
+            "half-hour": half["timestamp"],
+            "forecast": said["intensity_forecast"],
+            "label": said["intensity_index"],
+            "received": said["received_at"],
+            "response": said["response_id"][:ID_DIGITS],
+            "why it does not count": said["outcome"],
+        }
+        for half in found.half_hours
+        for said in half["statements"]
+        if said["outcome"] != "counts"
+    ]
+    if lost:
+        print("Other answers about these half-hours:")
+        console.print_rows(lost, as_json=False)
+    if found.responses:
+        print("Responses:")
+        console.print_rows(
+            [
+                {
+                    "response": key[:ID_DIGITS],
+                    "received": said["fetched_at"],
+                    "attempts": said["attempts"],
+                    "from": said["url"] or said["file"],
+                    "SHA-256 of the body": said["body_sha256"],
+                }
+                for key, said in found.responses.items()
+            ],
+            as_json=False,
+        )
+    if found.agrees:
+        print("Gold is what its half-hours give, and each of them what its response says.")
+    else:
+        for name, (table, anew) in found.disagreements.items():
+            print(f"{name}: the table says {table}, computed anew it is {anew}")
+
+
+def tell_revisions(found: Revisions) -> None:
+    """Every answer about the half-hours, then how large revisions are by age."""
+    names = ("timestamp", "received_at", "age_hours", "intensity_forecast", "change", "intensity_index", "counts")
+    rows = [
+        {**{name: said[name] for name in names}, "refused": ", ".join(said["reasons"])} for said in found.statements
+    ]
+    if rows:
+        console.print_rows(rows, as_json=False)
+    else:
+        print("No half-hour of this range was revised.")
+    if found.by_age:
+        print("Revisions by age (hours since the half-hour began, gCO2/kWh):")
+        console.print_rows(found.by_age, as_json=False)
+
+
+def _half_hour(half: dict[str, Any] | Any) -> dict[str, Any]:
+    row = half["silver"]
+    if row is None:
+        missing = f"missing: {half['cause']}{', ' + half['detail'] if half['detail'] else ''}"
+        return {
+            "half-hour": half["timestamp"],
+            "forecast": "",
+            "label": missing,
+            "received": "",
+            "response": "",
+            "answers": "",
+        }
+    return {
+        "half-hour": half["timestamp"],
+        "forecast": row["intensity_forecast"],
+        "label": row["intensity_index"],
+        "received": row["ingestion_timestamp"],
+        "response": row["response_id"][:ID_DIGITS],
+        "answers": len(half["statements"]),
+    }
+
+
+def _without_key(row: Any) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in GOLD.key}
+
+
+def _turned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Columns as rows: a wide row is easier to read downwards."""
+    names = [name for name in rows[0] if name]
+    return [{"column": name, **{row[""]: row.get(name) for row in rows}} for name in names]

@@ -1,0 +1,293 @@
+"""Releases: real copies of the tables at a lake version, with a checksum of each, that no vacuum can reach.
+
+A release stands under ``releases/NAME`` and is laid out as a lake: with ``LAKEHOUSE_ROOT`` on it every command that
+only looks works there. ``release.json``, written last, says what it holds (``manifests``).
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from lakehouse import provenance
+from lakehouse.errors import LakehouseError, UsageError
+from lakehouse.history import manifests, states
+from lakehouse.history.states import State
+from lakehouse.ingestion.source import SIMULATED
+from lakehouse.lake import contents, delta_log
+from lakehouse.lake.commits import Commit
+from lakehouse.lake.contents import Contents
+from lakehouse.lake.delta_log import Snapshot
+from lakehouse.lake.locking import locked
+from lakehouse.lake.store import Store
+from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, RUNS, SILVER, Table
+from lakehouse.refinement.quality import RULES
+from lakehouse.settings import Settings
+from lakehouse.spark import session
+
+RELEASED = (BRONZE, SILVER, QUARANTINE, GOLD, DIM_REGION, RUNS)
+"""What a release copies. The runs are those up to its lake version."""
+ROOM = 1.2
+"""Free space asked for, as a multiple of what is copied: files are packed anew."""
+TITLE = "Regional carbon intensity of Great Britain, daily"
+ATTRIBUTION = "Carbon Intensity API (NESO), CC BY 4.0, https://carbonintensity.org.uk"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a release would copy."""
+
+    name: str
+    state: State
+    files: int
+    bytes: int
+
+    def describe(self) -> str:
+        """One line."""
+        size = f"{self.bytes / 2**20:,.1f} MiB in {self.files:,} files"
+        return f"release {self.name}: copies {size} of {self.state.name}"
+
+
+def planned(settings: Settings, name: str, at: int | None = None) -> Plan:
+    """What a release of a lake version (default: the newest) would copy. Reads the logs alone.
+
+    Raises:
+        UsageError: the name cannot be one or is taken, or there is no such lake version.
+        LakehouseError: there is no lake, a table has lost its version, or the disk has no room.
+    """
+    if manifests.exists(settings, manifests.checked_name(name)):
+        raise UsageError(f"There is a release {name!r} already, and releases are never overwritten: take another name.")
+    state = states.at_lake_version(settings, at)
+    totals = [_source(settings, state, table).totals() for table in RELEASED]
+    plan = Plan(name, state, sum(total["files"] for total in totals), sum(total["bytes"] for total in totals))
+    if settings.is_local:
+        free = shutil.disk_usage(settings.root).free
+        if free < plan.bytes * ROOM:
+            raise LakehouseError(
+                f"A release of {state.name} needs about {plan.bytes * ROOM / 2**20:,.0f} MiB at {settings.root}, "
+                f"but only {free / 2**20:,.0f} MiB are free; nothing was written."
+            )
+    return plan
+
+
+def create(
+    settings: Settings,
+    name: str,
+    now: datetime,
+    *,
+    note: str = "",
+    at: int | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Copy the tables of a lake version and prove the copies; gives the manifest.
+
+    ``tell`` is told the size before anything is copied. What a creation that died has left is removed.
+
+    Raises:
+        UsageError, LakehouseError: as :func:`planned`; besides, a copy that does not hold what its source holds.
+    """
+    session.check()
+    plan = planned(settings, name, at)
+    tell(plan.describe())
+    with locked(settings):
+        manifests.remove(settings, name)
+        try:
+            manifest = _copied(settings, plan, now, note)
+            manifests.write(settings, name, manifest)
+        except BaseException:
+            manifests.remove(settings, name)
+            raise
+    return manifest
+
+
+def _copied(settings: Settings, plan: Plan, now: datetime, note: str) -> dict[str, Any]:
+    state, place = plan.state, manifests.place(settings, plan.name)
+    spark = session.open_session()
+    lake, copy = Store(spark, settings.root), Store(spark, place)
+    copy.prepare(*RELEASED)
+    tables = {}
+    for table in RELEASED:
+        source = _source(settings, state, table)
+        rows = _rows(lake, state, table, source)
+        before = contents.of(rows, table.column_names)
+        commit = Commit(
+            "release",
+            state.run["run_id"],
+            provenance.code_version(),
+            provenance.settings_hash(settings),
+            {table.name: source.pin},
+            schema=table.schema,
+        )
+        copied = copy.append(rows, table, commit).version
+        after = contents.of(copy.read(table, copied), table.column_names)
+        if before != after:
+            raise LakehouseError(f"The copy of {table.name} is not what it was made of; the release was taken back.")
+        target = _opened(copy.path(table), copied)
+        tables[table.name] = {
+            "source_version": source.version,
+            "source_table_id": source.table_id,
+            "copied_version": copied,
+            "table_id": target.table_id,
+            **target.totals(),
+            "checksum": after.checksum,
+        }
+    return _manifest(settings, plan, now, note, tables)
+
+
+def _rows(lake: Store, state: State, table: Table, source: Snapshot) -> DataFrame:
+    """The rows to copy."""
+    rows = lake.read_declared(table, source.version)
+    return rows.where(f"lake_version <= {state.lake_version}") if table is RUNS else rows
+
+
+def _source(settings: Settings, state: State, table: Table) -> Snapshot:
+    """The table as the state has it; of the runs, which a state does not number, the newest."""
+    return _opened(settings.path(table.path)) if table is RUNS else state.snapshot(table)
+
+
+def _opened(path: str, version: int | None = None) -> Snapshot:
+    found = delta_log.open_table(path, version)
+    if found is None:
+        raise LakehouseError(f"There is no table at {path}.")
+    return found
+
+
+def _manifest(
+    settings: Settings, plan: Plan, now: datetime, note: str, tables: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    state = plan.state
+    gold = _opened(f"{manifests.place(settings, plan.name)}/{GOLD.path}")
+    bronze = _opened(f"{manifests.place(settings, plan.name)}/{BRONZE.path}")
+    manifest: dict[str, Any] = {
+        "release": plan.name,
+        "title": TITLE,
+        "note": note,
+        "created_at": now.isoformat(),
+        "lake_version": state.lake_version,
+        "run_id": state.run["run_id"],
+        "run_finished_at": state.run["finished_at"].isoformat(),
+        "made_by": state.run["code_version"],
+        "released_by": provenance.code_version(),
+        "settings_hash": state.run["settings_hash"],
+        "source": bronze.highest("source"),
+        "landing": bronze.highest("landing"),
+        "attribution": ATTRIBUTION,
+        "first_day": _text(gold.lowest("date_recorded")),
+        "last_day": _text(gold.highest("date_recorded")),
+        "rules": [asdict(rule) for rule in RULES.all],
+        "tables": tables,
+        "checksum": overall({name: Contents(about["rows"], about["checksum"]) for name, about in tables.items()}),
+    }
+    return {**manifest, "citation": citation(manifest)}
+
+
+def _text(day: date | None) -> str | None:
+    return day.isoformat() if day else None
+
+
+def overall(tables: Mapping[str, Contents]) -> str:
+    """One checksum of all tables: SHA-256 of a line ``name rows checksum`` for each, by name."""
+    lines = (f"{name} {tables[name].rows} {tables[name].checksum}\n" for name in sorted(tables))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def citation(manifest: Mapping[str, Any]) -> str:
+    """How to cite a release: title, version, date, source with its licence, and the checksum."""
+    of_simulator = str(manifest["source"]).startswith(SIMULATED)
+    warning = f"SIMULATED DATA ({manifest['source']}), not to be cited. " if of_simulator else ""
+    days = f"{manifest['first_day']} to {manifest['last_day']}" if manifest["first_day"] else "no day"
+    return (
+        f"{warning}{manifest['title']}, {days}. Release {manifest['release']} (lake version "
+        f"{manifest['lake_version']}) of {manifest['created_at'][:10]}, lakehouse {manifest['made_by']}. "
+        f"Source: {manifest['attribution']}. SHA-256 of contents {manifest['checksum']}."
+    )
+
+
+def listed(settings: Settings) -> list[dict[str, Any]]:
+    """One row per release, oldest first. No JVM."""
+    found = [manifests.read(settings, name) for name in manifests.names(settings)]
+    rows = [
+        {
+            "release": manifest["release"],
+            "lake_version": manifest["lake_version"],
+            "created_at": manifest["created_at"],
+            "first_day": manifest["first_day"],
+            "last_day": manifest["last_day"],
+            "rows": manifest["tables"][GOLD.name]["rows"],
+            "bytes": sum(about["bytes"] for about in manifest["tables"].values()),
+            "checksum": manifest["checksum"],
+            "note": manifest["note"],
+        }
+        for manifest in found
+    ]
+    return sorted(rows, key=lambda row: row["created_at"])
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A table of a release: what the manifest says, and what was found now (None: it cannot be read)."""
+
+    table: str
+    stated: Contents
+    found: Contents | None
+    error: str | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds what it held."""
+        return self.found == self.stated
+
+    def as_row(self) -> dict[str, Any]:
+        """For a table of text, and for ``--json``."""
+        rows = self.found.rows if self.found else None
+        result = "as released" if self.is_whole else self.error or "DIFFERENT"
+        return {"table": self.table, "rows": rows, "rows_released": self.stated.rows, "result": result}
+
+
+def verify(settings: Settings, name: str) -> list[Checked]:
+    """Compute every checksum of a release anew.
+
+    Raises:
+        UsageError: there is no such release.
+        LakehouseError: its manifest contradicts itself.
+    """
+    manifest = manifests.read(settings, name)
+    stated = {table: Contents(about["rows"], about["checksum"]) for table, about in manifest["tables"].items()}
+    if overall(stated) != manifest["checksum"]:
+        raise LakehouseError(f"The manifest of release {name} was changed: its checksum is not that of its tables.")
+    store = Store(session.open_session(), manifests.place(settings, name))
+    return [_checked(store, table, manifest["tables"][table.name], stated[table.name]) for table in RELEASED]
+
+
+def _checked(store: Store, table: Table, about: Mapping[str, Any], stated: Contents) -> Checked:
+    try:
+        snapshot = _opened(store.path(table))
+        rows = store.read(table, snapshot.version)
+        return Checked(
+            table.name, stated, contents.of(rows, [column for column in table.column_names if column in rows.columns])
+        )
+    except LakehouseError as error:
+        return Checked(table.name, stated, None, str(error))
+
+
+def delete(settings: Settings, name: str) -> None:
+    """Remove a release for good.
+
+    Raises:
+        UsageError: there is no such release.
+    """
+    manifests.read(settings, name)
+    with locked(settings):
+        manifests.remove(settings, name)
+
+
+def of_table(settings: Settings, table_id: str) -> State | None:
+    """The release whose Gold has this id, None when no release has."""
+    for name in manifests.names(settings):
+        if manifests.read(settings, name)["tables"][GOLD.name]["table_id"] == table_id:
+            return states.of_release(settings, name)
+    return None

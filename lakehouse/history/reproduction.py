@@ -1,0 +1,122 @@
+"""Rebuilding a release from its own Bronze with the code of today, and holding the result against it bit for bit."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lakehouse import provenance
+from lakehouse.errors import LakehouseError
+from lakehouse.history import comparison, manifests, states
+from lakehouse.history.comparison import Comparison
+from lakehouse.history.states import State
+from lakehouse.lake import delta_log
+from lakehouse.lake.store import Store
+from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER, TABLES, Table
+from lakehouse.refinement import aggregating, quarantine, refining
+from lakehouse.refinement.quality import RULES
+from lakehouse.refinement.stages import Work
+from lakehouse.settings import Settings
+from lakehouse.spark import session
+
+REBUILT = (SILVER, QUARANTINE, GOLD, DIM_REGION)
+SHOWN = 20
+"""Differing rows of a table that are told."""
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """A release beside what its Bronze gives today. ``rules``: names of rules that were declared otherwise then."""
+
+    state: State
+    code_version: str
+    comparisons: Sequence[Comparison]
+    rules: Sequence[str]
+
+    @property
+    def is_identical(self) -> bool:
+        """Whether not one bit of one row differs."""
+        return not any(each.differing for each in self.comparisons)
+
+    def describe(self) -> list[str]:
+        """Lines for a person: a table each, and the verdict."""
+        lines = [each.describe() for each in self.comparisons]
+        if self.rules:
+            lines.append(f"Rules that are not what they were: {', '.join(self.rules)}.")
+        made_by = self.state.run["made_by"]
+        if self.is_identical:
+            rows = sum(each.rows_after for each in self.comparisons)
+            lines.append(
+                f"Identical: {rows:,} rows of {self.state.name}, made by {made_by}, anew by {self.code_version}."
+            )
+        return lines
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {
+            "release": self.state.run["release"],
+            "made_by": self.state.run["made_by"],
+            "reproduced_by": self.code_version,
+            "is_identical": self.is_identical,
+            "changed_rules": list(self.rules),
+            "tables": [each.as_dict() for each in self.comparisons],
+        }
+
+
+def reproduce(settings: Settings, name: str, tell: Callable[[str], None] = lambda _: None) -> Reproduced:
+    """Refine and aggregate the Bronze of a release in a scratch root, and compare; the lake itself is not touched.
+
+    Raises:
+        UsageError: there is no such release.
+        LakehouseError: it cannot be read, or there is no room for the scratch.
+    """
+    session.check()
+    state = states.of_release(settings, name)
+    with _scratch(settings) as place:
+        store = Store(session.open_session(), place, {BRONZE.name: state.path(BRONZE)})
+        store.prepare(*(table for table in TABLES if table is not BRONZE))
+        work = Work(store, f"reproduce {name}", provenance.code_version(), provenance.settings_hash(settings))
+        tell(f"silver: from the {state.run['tables'][BRONZE.name]['rows']:,} responses of {state.name}")
+        refining.refine(work, full=True, contract=quarantine.contract(settings))
+        tell("gold: from that")
+        aggregating.aggregate(work, full=True)
+        aggregating.describe_regions(work, full=True)
+        comparisons = [
+            comparison.compare(
+                table, state.snapshot(table), _opened(store, table), state.name, "what its Bronze gives today", SHOWN
+            )
+            for table in REBUILT
+        ]
+    return Reproduced(state, work.code_version, comparisons, _changed_rules(manifests.read(settings, name)["rules"]))
+
+
+def _opened(store: Store, table: Table) -> delta_log.Snapshot:
+    found = delta_log.open_table(store.path(table))
+    if found is None:
+        raise LakehouseError(f"The scratch of {table.name} vanished from {store.path(table)}.")
+    return found
+
+
+def _changed_rules(then: Sequence[dict[str, Any]]) -> list[str]:
+    old = {rule["name"]: (rule["level"], rule["keeps"]) for rule in then}
+    new = {rule.name: (rule.level, rule.keeps) for rule in RULES.all}
+    return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+
+
+@contextmanager
+def _scratch(settings: Settings) -> Iterator[str]:
+    """A root of its own that goes when the block ends: beside the lake, or for an object store on this machine."""
+    beside = Path(settings.root) if settings.is_local else None
+    try:
+        place = tempfile.mkdtemp(prefix=".reproduce-", dir=beside)
+    except OSError as error:
+        raise LakehouseError(
+            f"No scratch can be made at {beside or tempfile.gettempdir()}: {error.strerror}."
+        ) from error
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place)

@@ -1,0 +1,94 @@
+"""A state of the whole lake by its name: a lake version (the number of a run) or a release. Read without a JVM."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lakehouse.errors import LakehouseError, UsageError
+from lakehouse.history import manifests
+from lakehouse.lake import delta_log
+from lakehouse.lake.delta_log import Snapshot
+from lakehouse.lake.tables import RUNS, Table
+from lakehouse.settings import Settings
+
+
+@dataclass(frozen=True)
+class State:
+    """Every table at one version. ``root`` is the lake, or the release's own folder; ``versions`` is by table name."""
+
+    name: str
+    lake_version: int
+    root: str
+    versions: Mapping[str, int]
+    run: Mapping[str, Any]
+
+    def path(self, table: Table) -> str:
+        """Where a table of this state stands."""
+        return f"{self.root.rstrip('/')}/{table.path}"
+
+    def version(self, table: Table) -> int:
+        """The version of a table.
+
+        Raises:
+            LakehouseError: the state holds no such table.
+        """
+        if table.name not in self.versions:
+            raise LakehouseError(f"{self.name} holds no {table.name}.")
+        return self.versions[table.name]
+
+    def snapshot(self, table: Table) -> Snapshot:
+        """The table as it was.
+
+        Raises:
+            LakehouseError: it is gone, or its version can no longer be read.
+        """
+        found = delta_log.open_table(self.path(table), self.version(table))
+        if found is None:
+            raise LakehouseError(f"{self.name} needs {table.name} at {self.path(table)}, which is not there.")
+        return found
+
+
+_RUN = ("lake_version", "run_id", "command", "status", "code_version", "settings_hash", "finished_at", "versions")
+
+
+def at_lake_version(settings: Settings, number: int | None = None) -> State:
+    """The lake as the run of this number left it; by default the newest run.
+
+    Raises:
+        LakehouseError: there is no lake, or no run has ended yet.
+        UsageError: there is no such lake version.
+    """
+    runs = delta_log.open_table(settings.path(RUNS.path))
+    if runs is None:
+        raise LakehouseError(f"There is no lake at {settings.root} yet; `lakehouse run` makes one.")
+    wanted = None if number is None else f'"lake_version" = {int(number)}'
+    newest = runs.highest("lake_version")
+    rows = runs.rows(_RUN, wanted or f'"lake_version" = {int(newest or 0)}').to_pylist()
+    if newest is None:
+        raise LakehouseError(f"No run has ended in the lake at {settings.root} yet; `lakehouse run` makes the first.")
+    if not rows:
+        raise UsageError(f"The lake has the versions 1 to {newest}, not {number}; `lakehouse status` shows the newest.")
+    run = {**rows[0], "versions": dict(rows[0]["versions"])}
+    return State(f"lake version {run['lake_version']}", run["lake_version"], settings.root, run["versions"], run)
+
+
+def of_release(settings: Settings, name: str) -> State:
+    """A release: its own copies, each at the version that holds what was released.
+
+    Raises:
+        UsageError: there is no such release.
+    """
+    manifest = manifests.read(settings, name)
+    versions = {table: about["copied_version"] for table, about in manifest["tables"].items()}
+    return State(f"release {name}", manifest["lake_version"], manifests.place(settings, name), versions, manifest)
+
+
+def named(settings: Settings, name: str) -> State:
+    """A lake version where the name is a number, otherwise a release.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    if name.isascii() and name.isdigit():
+        return at_lake_version(settings, int(name))
+    return of_release(settings, name)
