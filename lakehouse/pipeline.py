@@ -27,6 +27,7 @@ from lakehouse.ingestion.fetching import unreachable
 from lakehouse.ingestion.ingest import BadFile, Landing, ReceivedAt
 from lakehouse.ingestion.receipts import Held
 from lakehouse.ingestion.source import check_source
+from lakehouse.lake import delta_log
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.locking import locked
 from lakehouse.lake.store import Store
@@ -136,8 +137,10 @@ class Run:
         with locked(self.settings):
             spark = session.open_session(self.spark_options)
             store = Store(spark, self.settings.root)
-            self.work = Work(store, self.report.run_id, code_version(), settings_hash(self.settings))
             store.ensure(*TABLES)
+            self.work = Work(
+                store, self.report.run_id, code_version(), settings_hash(self.settings), _next_lake_version(store)
+            )
             try:
                 yield
             except BaseException as error:
@@ -267,9 +270,7 @@ class Run:
     def _record(self) -> None:
         """The row of this run: its number is the lake version."""
         store, report = self.work.store, self.report
-        runs = self.work.snapshot(RUNS)
-        numbers = runs.rows(["lake_version"]).column("lake_version").to_pylist()
-        report.lake_version = max(numbers, default=0) + 1
+        report.lake_version = self.work.lake_version
         report.versions = {table.name: self.work.snapshot(table).version for table in TABLES if table is not RUNS}
         row = {
             "lake_version": report.lake_version,
@@ -303,3 +304,9 @@ class Run:
         }
         frame = store.spark.createDataFrame([row], RUNS.ddl).coalesce(1)
         store.append(frame, RUNS, self.work.commit(self.command))
+
+
+def _next_lake_version(store: Store) -> int:
+    """The number of the run that begins; the lake's lock keeps it ours."""
+    runs = delta_log.open_table(store.path(RUNS))
+    return int((runs.highest("lake_version") if runs else None) or 0) + 1

@@ -54,9 +54,10 @@ def test_follows_a_figure_down_to_its_bytes(chosen: Settings, told: Lake) -> Non
     assert len(found.half_hours) == 48
     first, second, third, refused, absent, never = found.half_hours[:6]
     assert [half["silver"]["intensity_forecast"] for half in (first, second, third)] == [100, 150, 103]
+    assert [said["outcome"] for said in first["statements"]] == ["counts", "confirmed by a newer answer"]
     assert [(said["intensity_forecast"], said["outcome"]) for said in second["statements"]] == [
         (150, "counts"),
-        (101, "a newer answer counts"),
+        (101, "replaced by a newer answer"),
     ]
     assert (refused["cause"], refused["detail"]) == ("quarantined", "forecast_is_integer, forecast_plausible")
     assert refused["statements"][0]["outcome"] == "refused: forecast_is_integer, forecast_plausible"
@@ -106,7 +107,7 @@ def test_tells_an_explanation_to_a_person(chosen: Settings, capfd: pytest.Captur
         "region 13 on 2024-01-01 in lake version 2 (gold.carbon_intensity_daily 2",
         "intensity: 353 / 3 = 117.67",
         "missing: upstream empty, answered 2024-01-01",
-        "a newer answer counts",
+        "replaced by a newer answer",
         "Gold is what its half-hours give, and each of them what its response says.",
     ):
         assert line in said
@@ -119,10 +120,13 @@ def test_shows_what_was_revised_and_how_much_by_age(chosen: Settings) -> None:
         (101, 1, None, False, 2.5),
         (150, 2, 49, True, 23.5),
     ]
-    assert found.by_age == [{"age_from": 12, "answers": 1, "revised": 1, "mean_change": 49.0, "largest_change": 49}]
+    assert found.by_age == [
+        {"age_from": 12, "answers": 1, "revised": 1, "mean_change": 49.0, "largest_change": 49},
+        {"age_from": 24, "answers": 1, "revised": 0, "mean_change": None, "largest_change": None},
+    ]
     assert revisions.find(chosen, 13, START, END, 1).statements == []
     whole = revisions.find(chosen, 13, START, END, revised_only=False)
-    assert [said["number"] for said in whole.statements] == [1, 1, 2, 1, None]
+    assert [said["number"] for said in whole.statements] == [1, 2, 1, 2, 1, None]
 
 
 def test_lets_sql_see_states_and_revisions(chosen: Settings) -> None:
@@ -209,6 +213,8 @@ def test_publishes_a_release_and_comes_back(
     run(into, lambda started: started.publish(state="2"))
     assert ask(database, mean) == [(Decimal("117.67"),)]
     assert len(verification.verify(into, state="1").differences) == 1
+    logged = "SELECT gold_version, lake_version FROM carbon_data.export_log ORDER BY export_id"
+    assert ask(database, logged) == [(2, 3), (1, 1), (2, 2)]
     assert len(verification.verify(into, state="first").differences) == 1
 
 

@@ -43,7 +43,7 @@ def through_duckdb(_: SparkSession, path: str, version: int, table: Table) -> Ro
     with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
         connection.execute(f"LOAD '{extension}'")
         found = connection.execute(f"SELECT * FROM delta_scan('{path}', version={version})")
-        return in_order(found.fetch_arrow_table(), table)
+        return in_order(found.to_arrow_table(), table)
 
 
 READERS: list[Callable[[SparkSession, str, int, Table], Rows]] = [through_spark, through_delta_rs, through_duckdb]

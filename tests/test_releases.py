@@ -114,6 +114,11 @@ def test_is_rebuilt_from_its_own_bronze_to_the_bit(chosen: Settings) -> None:
     assert not list(Path(chosen.root).glob(".reproduce-*"))
 
 
+def test_is_rebuilt_though_an_answer_only_confirmed_what_was_known(chosen: Settings) -> None:
+    releases.create(chosen, "second", NOW)
+    assert reproduction.reproduce(chosen, "second").is_identical
+
+
 def test_names_what_a_changed_rule_makes_different(chosen: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def stricter(rule: quality.Rule) -> quality.Rule:
         return replace(rule, keeps="intensity_forecast <= 102") if rule.name == "forecast_plausible" else rule

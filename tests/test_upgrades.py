@@ -104,9 +104,9 @@ def test_carries_a_new_fuel_from_bronze_to_postgresql(
     )
     lake.derive()
     assert sorted(lake.rows(SILVER, "extra"), key=str) == [
-        (None,),
         ('{"generationmix":{"storage":{"perc":1.5}}}',),
         ('{"generationmix":{"storage":{"perc":1}}}',),
+        (None,),
     ]
     migrations.migrate(database)
 

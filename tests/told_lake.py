@@ -27,7 +27,8 @@ def told_once(
 ) -> Lake:
     """Two regions on 2024-01-01, of which the API lacks 02:00; one piece refused at 01:30; then 00:30 revised.
 
-    Lake version 1: Silver, Gold and regions 1. Lake version 2: Silver and Gold 2, London's 00:30 at 150. Only copied.
+    Lake version 1: Silver, Gold and regions 1. Lake version 2: Silver and Gold 2, London's 00:30 at 150, its
+    00:00 confirmed. Only copied.
     """
     made = empty_lake.copy(tmp_path_factory.mktemp("told") / "lake")
     settings = settings_of(made.store.root)
@@ -39,6 +40,6 @@ def told_once(
         )
     )
     assert derived(settings).lake_version == 1
-    made.land(response(periods("2024-01-01T00:30", [150], [13]), "2024-01-02T00:00"))
+    made.land(response(periods("2024-01-01T00:00", [100, 150], [13]), "2024-01-02T00:00"))
     assert derived(settings).lake_version == 2
     return made

@@ -22,6 +22,8 @@ from lakehouse.windows import HALF_HOUR, Window
 
 DAY = timedelta(days=1)
 CENT = Decimal("0.01")
+VALUES = ("intensity_forecast", "intensity_index", *revisions.FUELS)
+"""What a statement says that Gold rests on."""
 _RESPONSE = (
     "response_id",
     "source_url",
@@ -168,31 +170,31 @@ def _half_hour(
         key=lambda each: (each["counts"], each["received_at"], each["response_id"], each["position"]),
         reverse=True,
     )
-    values = ("intensity_forecast", "intensity_index", *revisions.FUELS)
     told = [
         {
             "response_id": each["response_id"],
             "position": each["position"],
             "received_at": each["received_at"],
-            **{name: each[name] for name in values},
-            "outcome": _outcome(each),
+            **{name: each[name] for name in VALUES},
+            "outcome": _outcome(each, ordered[0]),
         }
         for each in ordered
     ]
     found: dict[str, Any] = {"timestamp": slot, "silver": None, "cause": None, "detail": "", "statements": told}
     if row is not None:
-        found["silver"] = {name: row[name] for name in (*values, "response_id", "ingestion_timestamp")}
+        found["silver"] = {name: row[name] for name in (*VALUES, "response_id", "ingestion_timestamp")}
         return found
     cause, detail = _cause(slot, said, responses, errors)
     return {**found, "cause": cause.value, "detail": detail}
 
 
-def _outcome(said: Mapping[str, Any]) -> str:
+def _outcome(said: Mapping[str, Any], newest: Mapping[str, Any]) -> str:
     if said["counts"]:
         return "counts"
     if said["reasons"]:
         return f"refused: {', '.join(said['reasons'])}"
-    return "a newer answer counts"
+    same = all(said[name] == newest[name] for name in VALUES)
+    return "confirmed by a newer answer" if same else "replaced by a newer answer"
 
 
 def _cause(
@@ -251,7 +253,7 @@ def _contradictions(half_hours: Sequence[Mapping[str, Any]]) -> dict[str, tuple[
                 said = (row and row["intensity_forecast"], counting and counting["intensity_forecast"])
                 wrong[f"silver {half['timestamp']:%H:%M}"] = said
             continue
-        for name in ("intensity_forecast", "intensity_index", *revisions.FUELS):
+        for name in VALUES:
             if row[name] != counting[name]:
                 wrong[f"silver {half['timestamp']:%H:%M} {name}"] = (row[name], counting[name])
     return wrong

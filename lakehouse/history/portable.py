@@ -93,5 +93,5 @@ def describe(manifest: Mapping[str, Any]) -> str:
         for name, about in manifest["tables"].items()
     )
     note = f"\n{manifest['note']}" if manifest["note"] else ""
-    head = f"release {manifest['release']} of {manifest['created_at'][:19]}Z{note}"
+    head = f"release {manifest['release']} of {manifest['created_at']}{note}"
     return f"{head}\n{tables}\n\nCite it as:\n  {manifest['citation']}"

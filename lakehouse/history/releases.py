@@ -166,7 +166,7 @@ def _manifest(
         "release": plan.name,
         "title": TITLE,
         "note": note,
-        "created_at": now.isoformat(),
+        "created_at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "lake_version": state.lake_version,
         "run_id": state.run["run_id"],
         "run_finished_at": state.run["finished_at"].isoformat(),

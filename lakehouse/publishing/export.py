@@ -58,10 +58,12 @@ def publish(
             last = export_log.last_export(connection)
             if state is not None:
                 wanted = gold_versions.of_state(work.store, state, since=last.gold if last else None)
+                wanted = replace(wanted, lake_version=state.lake_version)
             elif repair and version is None and last is not None:
                 wanted = gold_versions.exported(work.store, settings, last.gold)
             else:
                 wanted = gold_versions.at(work.store, version, since=last.gold if last else None)
+                wanted = replace(wanted, lake_version=work.lake_version if version is None else None)
             done = _bring(wanted, last, connection, where.target, work.run_id, full=full)
     reads = {GOLD.name: wanted.days.version, DIM_REGION.name: wanted.regions.version}
     return StageReport("export", None, _counts(done), reads)
@@ -112,7 +114,12 @@ def _replace(
     with connection.begin():
         staging.stage_regions(connection, wanted.regions, run_id)
         return mirror.apply_staged(
-            connection, run_id=run_id, gold=wanted.gold, full=full, staged_rows=staged, proof=proof
+            connection,
+            run_id=run_id,
+            gold=replace(wanted.gold, lake_version=wanted.lake_version),
+            full=full,
+            staged_rows=staged,
+            proof=proof,
         )
 
 

@@ -23,12 +23,13 @@ from lakehouse.spark import session
 
 @dataclass(frozen=True)
 class Wanted:
-    """What PostgreSQL shall equal."""
+    """What PostgreSQL shall equal. ``lake_version``: that of the whole lake which it belongs to, where it is one's."""
 
     store: Store
     days: Snapshot
     regions: Snapshot
     commit_ids: Mapping[int, str]
+    lake_version: int | None = None
 
     @property
     def gold(self) -> GoldVersion:

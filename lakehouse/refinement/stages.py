@@ -47,12 +47,16 @@ class GateError(QualityError):
 
 @dataclass(frozen=True)
 class Work:
-    """What every stage needs: the tables, and what its commits say about the run."""
+    """What every stage needs: the tables, and what its commits say about the run.
+
+    ``lake_version`` is the number that the run will have in ``ops.runs``; None outside of a run.
+    """
 
     store: Store
     run_id: str
     code_version: str
     settings_hash: str
+    lake_version: int | None = None
 
     def commit(
         self,
