@@ -15,7 +15,7 @@ from lakehouse.ingestion.bronze import Response
 from lakehouse.lake.tables import DIM_REGION, GOLD, SILVER, Table
 from tests.lakes import HALF_HOUR, SOURCE, Lake, at, empty_lake, period, region, response, slot_text  # noqa: F401
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 FIRST = at("2024-01-01T22:30")
 """Half-hours on both sides of a midnight."""
