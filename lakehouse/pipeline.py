@@ -8,6 +8,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pyspark.sql import SparkSession
 
 from lakehouse.clock import machine_clock
 from lakehouse.errors import LakehouseError
@@ -27,11 +29,11 @@ from lakehouse.ingestion.fetching import unreachable
 from lakehouse.ingestion.ingest import BadFile, Landing, ReceivedAt
 from lakehouse.ingestion.receipts import Held
 from lakehouse.ingestion.source import check_source
-from lakehouse.lake import delta_log
+from lakehouse.lake import delta_log, maintenance
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.locking import locked
 from lakehouse.lake.store import Store
-from lakehouse.lake.tables import BRONZE, RUNS, TABLES
+from lakehouse.lake.tables import BRONZE, RUNS, TABLES, Table
 from lakehouse.provenance import code_version, settings_hash
 from lakehouse.publishing import export
 from lakehouse.refinement import aggregating, quarantine, refining
@@ -126,6 +128,8 @@ class Run:
     started_at: datetime = field(init=False)
 
     def __post_init__(self) -> None:
+        self._spark: SparkSession | None = None
+        self._opening: Future[None] | None = None
         self.started_at = self.clock()
         run_id = f"{self.started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         self.report = Report(run_id, self.command)
@@ -135,9 +139,9 @@ class Run:
         """The lake locked and its tables there; afterwards, whatever happened, one row in ``ops.runs``."""
         session.check()
         with locked(self.settings):
-            spark = session.open_session(self.spark_options)
-            store = Store(spark, self.settings.root)
-            store.ensure(*TABLES)
+            store = Store(self._opened, self.settings.root)
+            if store.prepare(*TABLES):
+                store.register()
             self.work = Work(
                 store, self.report.run_id, code_version(), settings_hash(self.settings), _next_lake_version(store)
             )
@@ -152,6 +156,22 @@ class Run:
                     error.add_note(f"The run could not be recorded either: {session.reason(second)}")
                 raise
             self._record()
+
+    def _begin_opening(self) -> Future[None]:
+        """Let Spark start beside what this thread does."""
+        if self._opening is None:
+            self._opening = ThreadPoolExecutor(1).submit(self._open)
+        return self._opening
+
+    def _open(self) -> None:
+        """The session, with the lake's tables under their names."""
+        Store(session.open_session(self.spark_options), self.settings.root).register()
+
+    def _opened(self) -> SparkSession:
+        if self._spark is None:
+            self._begin_opening().result()
+            self._spark = session.open_session(self.spark_options)  # a session is active for one thread
+        return self._spark
 
     def stage(self, work: Callable[[], StageReport]) -> StageReport:
         """Do one stage, timed and reported."""
@@ -209,6 +229,27 @@ class Run:
         for table in restoring.RESTORED:
             self.stage(partial(restoring.restore, self.work, state, table))
 
+    def maintain(self) -> None:
+        """Every table compacted and vacuumed inside the retention that is set."""
+        days = self.settings.retention.days
+        if days is not None:
+            log.warning("Versions older than %d days are given up (retention.days); releases stay.", days)
+        for table in TABLES:
+            self.stage(partial(self._maintained, table))
+
+    def _maintained(self, table: Table) -> StageReport:
+        before = self.work.snapshot(table)
+        done = maintenance.maintain(self.work.store, self.settings, table)
+        now = self.work.snapshot(table)
+        counts = {
+            "files": done.files,
+            "files_now": now.totals()["files"],
+            "bytes_kept": done.kept,
+            "bytes_removed": done.goes,
+        }
+        version = now.version if now.version != before.version else None
+        return StageReport(f"maintain {table.name}", version, counts, {table.name: before.version})
+
     def judge_again(self) -> StageReport:
         """Silver once more for the responses that have pieces in quarantine, by the rules of now."""
         self.listener.stage_began("silver")
@@ -227,6 +268,8 @@ class Run:
             reasons = planning.reasons_to_fetch(wanted, known, source, self.settings, force=force)
             windows = planning.windows_for(reasons, self.settings)
             self.listener.windows_planned(windows, reasons)
+            if windows:  # the JVM starts while the first answers come
+                self._begin_opening()
             landing = self._landing("bronze", source.identity, known)
             self.report.failures = await ingest.land_from_api(client, windows, landing)
         done = StageReport("bronze", landing.version, landing.counts(), {BRONZE.name: bronze.version})
@@ -302,8 +345,7 @@ class Run:
             ],
             "quality": [{"stage": done.stage, **asdict(result)} for done in report.stages for result in done.quality],
         }
-        frame = store.spark.createDataFrame([row], RUNS.ddl).coalesce(1)
-        store.append(frame, RUNS, self.work.commit(self.command))
+        delta_log.append(store.path(RUNS), [row], self.work.commit(self.command).to_json())
 
 
 def _next_lake_version(store: Store) -> int:

@@ -73,6 +73,14 @@ class QualitySettings(Section):
     fail: tuple[str, ...] = Field((), description="Names of rules that stop the stage when one piece breaks them")
 
 
+class RetentionSettings(Section):
+    """How long versions of the tables stay readable."""
+
+    days: Annotated[int, Field(ge=7, le=36500)] | None = Field(
+        None, description="None: for ever. A number gives older versions up with the next `lakehouse maintain`"
+    )
+
+
 class PostgresSettings(Section):
     """Where the daily table is published; no URL means the embedded server."""
 
@@ -94,6 +102,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     fetch: FetchSettings = FetchSettings()
     quality: QualitySettings = QualitySettings()
+    retention: RetentionSettings = RetentionSettings()
     postgres: PostgresSettings = PostgresSettings()
 
     @classmethod

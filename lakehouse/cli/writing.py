@@ -114,6 +114,22 @@ def restore(
     recorded("restore", lambda started: started.restore(state), as_json=as_json)
 
 
+@app.command()
+def maintain(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go, what is kept, and why.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compact small files, write checkpoints and, with a bounded retention, remove what only older versions need."""
+    from lakehouse import console
+    from lakehouse.lake import maintenance
+
+    if dry_run:
+        found = maintenance.planned(chosen())
+        console.print_rows([upkeep.as_row() for upkeep in found], as_json=as_json)
+        return
+    recorded("maintain", lambda started: started.maintain(), as_json=as_json)
+
+
 quarantine = typer.Typer(help="Pieces of responses that were refused, and why.", no_args_is_help=True)
 app.add_typer(quarantine, name="quarantine")
 

@@ -8,6 +8,7 @@ from typing import Any
 from pyarrow import fs
 
 from lakehouse.errors import LakehouseError, UsageError
+from lakehouse.files import opened
 from lakehouse.settings import Settings
 
 FOLDER = "releases"
@@ -36,13 +37,13 @@ def place(settings: Settings, name: str) -> str:
 
 def exists(settings: Settings, name: str) -> bool:
     """Whether there is a release of this name, whole."""
-    files, path = _opened(place(settings, name))
+    files, path = opened(place(settings, name))
     return bool(files.get_file_info(f"{path}/{FILE}").type == fs.FileType.File)
 
 
 def names(settings: Settings) -> list[str]:
     """The names of all releases, ascending."""
-    files, path = _opened(settings.path(FOLDER))
+    files, path = opened(settings.path(FOLDER))
     found = files.get_file_info(fs.FileSelector(path, allow_not_found=True))
     folders = (entry.base_name for entry in found if entry.type == fs.FileType.Directory)
     return sorted(name for name in folders if _NAME.fullmatch(name) and exists(settings, name))
@@ -55,7 +56,7 @@ def read(settings: Settings, name: str) -> dict[str, Any]:
         UsageError: there is no such release.
         LakehouseError: its manifest cannot be read.
     """
-    files, path = _opened(place(settings, name))
+    files, path = opened(place(settings, name))
     if not exists(settings, name):
         known = ", ".join(names(settings)) or "none yet"
         raise UsageError(f"There is no release {name!r} in {settings.root}; known: {known}.")
@@ -69,7 +70,7 @@ def read(settings: Settings, name: str) -> dict[str, Any]:
 
 def write(settings: Settings, name: str, manifest: Mapping[str, Any]) -> None:
     """Write the manifest; from then on the release is there."""
-    files, path = _opened(place(settings, name))
+    files, path = opened(place(settings, name))
     with files.open_output_stream(f"{path}/.{FILE}.part") as stream:
         stream.write(json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n")
     files.move(f"{path}/.{FILE}.part", f"{path}/{FILE}")
@@ -77,15 +78,8 @@ def write(settings: Settings, name: str, manifest: Mapping[str, Any]) -> None:
 
 def remove(settings: Settings, name: str) -> None:
     """Take a release away, its manifest first; also what a creation that died has left."""
-    files, path = _opened(place(settings, name))
+    files, path = opened(place(settings, name))
     if files.get_file_info(f"{path}/{FILE}").type == fs.FileType.File:
         files.delete_file(f"{path}/{FILE}")
     if files.get_file_info(path).type == fs.FileType.Directory:
         files.delete_dir(path)
-
-
-def _opened(place: str) -> tuple[fs.FileSystem, str]:
-    if "://" not in place:
-        return fs.LocalFileSystem(), place
-    found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(place.replace("s3a://", "s3://", 1))
-    return found

@@ -46,10 +46,12 @@ def rows(spark: SparkSession, query: str, limit: int) -> tuple[list[dict[str, An
     """As ``select``, in a session whose tables are registered."""
     try:
         found = session.rows(spark.sql(query).limit(limit + 1))
-    except (AnalysisException, ParseException) as error:
-        raise UsageError(_first_line(error)) from None
     except PySparkException as error:
-        raise LakehouseError(f"The query failed: {_first_line(error)}") from None
+        if session.is_beyond_retention(error):
+            raise UsageError(f"What was asked {session.BEYOND_RETENTION}") from None
+        if not isinstance(error, AnalysisException | ParseException):
+            raise LakehouseError(f"The query failed: {_first_line(error)}") from None
+        raise UsageError(_first_line(error)) from None
     return found[:limit], len(found) > limit
 
 

@@ -3,7 +3,6 @@
 from lakehouse.history import states
 from lakehouse.history.states import State
 from lakehouse.lake import commits
-from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER, Table
 from lakehouse.refinement import stages
 from lakehouse.refinement.stages import Layout, StageReport, Work
@@ -31,7 +30,7 @@ def checked(settings: Settings, name: str) -> State:
 def restore(work: Work, state: State, table: Table) -> StageReport:
     """Make a derived table equal to the state, provenance included: one commit, none where nothing differs."""
     now = work.snapshot(table)
-    wanted = Store(work.store.spark, state.root).read_declared(table, state.version(table))
+    wanted = work.store.at(state.root).read_declared(table, state.version(table))
     made_of = GOLD if table is DIM_REGION else BRONZE
     commit = work.commit(STAGE, {made_of.name: work.snapshot(made_of)}, writes=(table, now))
     current = work.store.read(table, now.version)

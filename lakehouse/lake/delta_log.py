@@ -3,16 +3,19 @@
 A path is a local directory or ``s3a://...``; credentials for the latter come from the usual AWS variables.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-from deltalake import DeltaTable, QueryBuilder
+from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
+from pyarrow import fs
 
 from lakehouse.errors import LakehouseError
+from lakehouse.files import opened
 from lakehouse.lake.commits import Pin, commit_id
 
 
@@ -100,6 +103,11 @@ class Snapshot:
     def _asked(self, query: str) -> pa.Table:
         return asked(query, rows=self)
 
+    def unneeded(self, days: int) -> list[str]:
+        """Files, by their paths under the table, that no version of the last ``days`` days needs."""
+        found: list[str] = self.table.vacuum(days * 24, dry_run=True, enforce_retention_duration=False)
+        return found
+
     def totals(self) -> Mapping[str, int]:
         """Files, rows and bytes, from the log's statistics alone."""
         actions = pa.table(self.table.get_add_actions(flatten=True))
@@ -116,7 +124,56 @@ def asked(query: str, **tables: Snapshot) -> pa.Table:
     engine = QueryBuilder()
     for name, snapshot in tables.items():
         engine = engine.register(name, snapshot.table)
-    return pa.table(engine.execute(query).read_all())
+    try:
+        return pa.table(engine.execute(query).read_all())
+    except (DeltaError, OSError) as error:
+        places = ", ".join(sorted({snapshot.path for snapshot in tables.values()}))
+        raise LakehouseError(f"The rows at {places} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def append(path: str, rows: Sequence[Mapping[str, Any]], user_metadata: str) -> int:
+    """Append rows to a table in one commit, without a JVM; gives its version. A map's value is a mapping.
+
+    Raises:
+        LakehouseError: there is no such table, or it cannot be written.
+    """
+    snapshot = open_table(path)
+    if snapshot is None:
+        raise LakehouseError(f"There is no table at {path}.")
+    schema = pa.schema(snapshot.table.schema())
+    added = pa.Table.from_pylist([_as_arrow(dict(row), pa.struct(list(schema))) for row in rows], schema)
+    try:
+        write_deltalake(
+            snapshot.table,
+            added,
+            mode="append",
+            commit_properties=CommitProperties(custom_metadata={"userMetadata": user_metadata}),
+        )
+    except (DeltaError, OSError) as error:
+        raise LakehouseError(f"The table at {path} cannot be written: {str(error).splitlines()[0]}") from error
+    return int(snapshot.table.version())
+
+
+def _as_arrow(value: Any, type_: pa.DataType) -> Any:
+    """A value as pyarrow takes it: maps as lists of pairs."""
+    if value is None:
+        return None
+    if pa.types.is_map(type_):
+        return [(key, _as_arrow(item, type_.item_type)) for key, item in dict(value).items()]
+    if pa.types.is_struct(type_):
+        return {part.name: _as_arrow(value[part.name], part.type) for part in type_}
+    if pa.types.is_list(type_):
+        return [_as_arrow(item, type_.value_type) for item in value]
+    return value
+
+
+def version_of_checkpoint(path: str) -> int | None:
+    """The version of a table's newest checkpoint, None where there is none."""
+    files, place = opened(f"{path}/_delta_log/_last_checkpoint")
+    if files.get_file_info(place).type != fs.FileType.File:
+        return None
+    with files.open_input_stream(place) as stream:
+        return int(json.loads(stream.read())["version"])
 
 
 def open_table(path: str, version: int | None = None) -> Snapshot | None:

@@ -3,11 +3,13 @@
 Every write is one commit that carries its own account (``Commit``); nothing here decides what to write.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 from delta.tables import DeltaTable
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -17,6 +19,7 @@ from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import Table
 from lakehouse.refinement.difference import CHANGE, DELETE, INSERT, UPDATE
+from lakehouse.spark import session
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 REGISTERED = "lakehouse.registered"
@@ -33,35 +36,56 @@ class Written:
     metrics: Mapping[str, int]
 
 
-@dataclass(frozen=True)
 class Store:
-    """The tables of one lake, through one Spark session. ``elsewhere``: tables that stand outside the root, by name."""
+    """The tables of one lake, through one Spark session.
 
-    spark: SparkSession
-    root: str
-    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    The session may be given as a function that opens it: it is called when Spark is needed, since a run that finds
+    nothing to do needs none. ``elsewhere``: tables that stand outside the root, by name.
+    """
+
+    def __init__(
+        self,
+        spark: SparkSession | Callable[[], SparkSession],
+        root: str,
+        elsewhere: Mapping[str, str] | None = None,
+    ) -> None:
+        self.root = root
+        self._spark = spark
+        self._elsewhere = dict(elsewhere or {})
+
+    @property
+    def spark(self) -> SparkSession:
+        """The session, opened now if it was not yet."""
+        return self._spark if isinstance(self._spark, SparkSession) else self._spark()
+
+    def at(self, root: str) -> "Store":
+        """The tables of another root through the same session."""
+        return Store(self._spark, root)
 
     def path(self, table: Table) -> str:
         """Where a table stands."""
-        return self.elsewhere.get(table.name) or f"{self.root.rstrip('/')}/{table.path}"
+        return self._elsewhere.get(table.name) or f"{self.root.rstrip('/')}/{table.path}"
 
     def ensure(self, *wanted: Table) -> None:
         """As :meth:`prepare`, and make all tables readable by name."""
         self.prepare(*wanted)
         self.register()
 
-    def prepare(self, *wanted: Table) -> None:
-        """Create the tables that do not exist yet, bring those of older releases up to this one.
+    def prepare(self, *wanted: Table) -> bool:
+        """Create the tables that do not exist yet, bring those of older releases up to this one; whether any was.
 
         Raises:
             LakehouseError: a newer release wrote one, or no upgrade leads from it to this one.
         """
+        prepared = False
         for table in wanted:
             snapshot = delta_log.open_table(self.path(table))
             if snapshot is None:
                 self._create(table)
+                prepared = True
             else:
-                self._upgrade(table, snapshot)
+                prepared = self._upgrade(table, snapshot) or prepared
+        return prepared
 
     def register(self, versions: Mapping[str, int] | None = None) -> None:
         """Make every existing table of this root readable as ``schema.table``, time travel included.
@@ -85,11 +109,24 @@ class Store:
         self.spark.conf.set(REGISTERED, f"{kind} {meant}")
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
-        """All rows, at ``version`` or the newest."""
+        """All rows, at ``version`` or the newest.
+
+        The newest is not asked for by its number: Delta refuses a number older than the retention, even if nothing
+        has been committed since.
+
+        Raises:
+            LakehouseError: the version is older than the table's retention.
+        """
         reader = self.spark.read.format("delta")
-        if version is not None:
+        newest = delta_log.open_table(self.path(table))
+        if version is not None and (newest is None or version != newest.version):
             reader = reader.option("versionAsOf", version)
-        return reader.load(self.path(table))
+        try:
+            return reader.load(self.path(table))
+        except PySparkException as error:
+            if session.is_beyond_retention(error):
+                raise LakehouseError(f"{table.name} version {version} {session.BEYOND_RETENTION}") from None
+            raise
 
     def read_declared(self, table: Table, version: int) -> DataFrame:
         """All rows at a version with the columns declared today; one that the version has not is null."""
@@ -147,8 +184,11 @@ class Store:
             builder = builder.property(f"delta.constraints.{name}", check)
         builder.execute()
 
-    def _upgrade(self, table: Table, snapshot: Snapshot) -> None:
-        """Add what upgrades declare. Each step can be done again, should a run die between two of them."""
+    def _upgrade(self, table: Table, snapshot: Snapshot) -> bool:
+        """Add what upgrades declare; whether there was any.
+
+        Each step can be done again, should a run die between two of them.
+        """
         found = int(snapshot.properties.get(tables.SCHEMA_PROPERTY, "1"))
         path = f"delta.`{self.path(table)}`"
         for addition in upgrades.additions(table, found, snapshot.column_names):
@@ -160,6 +200,13 @@ class Store:
         if found < table.schema:
             number = f"'{tables.SCHEMA_PROPERTY}' = '{table.schema}'"
             self.spark.sql(f"ALTER TABLE {path} SET TBLPROPERTIES ({number})")
+        return found < table.schema
+
+    def checkpoint(self, table: Table) -> None:
+        """Sum the log up in one file, so that readers need not read every commit."""
+        jvm: Any = self.spark._jvm
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(table))
+        log.checkpoint()
 
     @contextmanager
     def _saying(self, commit: Commit) -> Iterator[None]:

@@ -38,6 +38,7 @@ class Table:
     """A Delta table. ``name`` is ``schema.table``; ``path`` is the same place under the lake's root.
 
     ``schema`` numbers the declaration; it rises when columns or properties change, with an entry in ``upgrades``.
+    ``in_commit_timestamps``: commits carry their time, so that it survives a copy; delta-rs cannot write such tables.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Table:
     columns: tuple[Column, ...]
     checks: Mapping[str, str] = field(default_factory=dict)
     append_only: bool = False
+    in_commit_timestamps: bool = True
     provenance: tuple[str, ...] = ()
     schema: int = 1
 
@@ -81,7 +83,7 @@ class Table:
             SCHEMA_PROPERTY: str(self.schema),
             "delta.appendOnly": str(self.append_only).lower(),
             "delta.enableChangeDataFeed": "true",
-            "delta.enableInCommitTimestamps": "true",
+            "delta.enableInCommitTimestamps": str(self.in_commit_timestamps).lower(),
             "delta.enableDeletionVectors": "false",
             "delta.checkpointPolicy": "classic",
             "delta.deletedFileRetentionDuration": FOREVER,
@@ -218,6 +220,7 @@ RUNS = Table(
     comment="One row per run, written last; its number is the lake version",
     key=("run_id",),
     append_only=True,
+    in_commit_timestamps=False,  # its rows say when; a run that finds nothing to do writes this row without a JVM
     columns=(
         Column("lake_version", "BIGINT", "Number of this row, rising by one; pins every table"),
         Column("run_id", "STRING", "The run"),

@@ -1,7 +1,7 @@
 """Gold at a version, as an export needs it: its days, the regions of that time, and what changed since another one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
@@ -98,7 +98,7 @@ def of_state(store: Store, state: State, *, since: GoldVersion | None = None) ->
     Raises:
         LakehouseError: the state can no longer be read.
     """
-    place = replace(store, root=state.root)
+    place = store.at(state.root)
     version = state.version(GOLD)
     known = since is not None and since.table_id == state.snapshot(GOLD).table_id
     _, history = _with_history(place, GOLD, min(version, since.version) if since is not None and known else version)

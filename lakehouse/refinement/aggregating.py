@@ -22,12 +22,12 @@ def aggregate(work: Work, *, full: bool = False) -> StageReport:
     reads = {SILVER.name: half_hours.version}
     commit = work.commit("gold", {SILVER.name: half_hours}, writes=(GOLD, table))
     since = None if full else cursors.version_of_silver(work.store, table, half_hours)
-    source = work.store.read(SILVER, half_hours.version)
-    current = work.store.read(GOLD, table.version)
     touched = None if since is None else _touched(work, since, half_hours)
     if touched is not None and not touched:
         account = stages.stands(commit, table)
         return StageReport("gold", None, stages.nothing(table), reads, account=account)
+    source = work.store.read(SILVER, half_hours.version)
+    current = work.store.read(GOLD, table.version)
     if touched is not None:
         first, last = (F.lit(pick(row["date_recorded"] for row in touched)) for pick in (min, max))
         days = F.broadcast(work.store.spark.createDataFrame(pa.Table.from_pylist(touched, DAYS)).coalesce(1))

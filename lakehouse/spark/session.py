@@ -43,6 +43,16 @@ def rows(frame: DataFrame) -> list[dict[str, Any]]:
     return found
 
 
+BEYOND_RETENTION = (
+    "is older than the retention that was set (retention.days), so it can no longer be read; a release of its time can."
+)
+
+
+def is_beyond_retention(error: BaseException) -> bool:
+    """Whether Delta refused a version because it is older than the table's retention."""
+    return "DELTA_UNSUPPORTED_TIME_TRAVEL_BEYOND_DELETED_FILE_RETENTION_DURATION" in str(error)
+
+
 def check() -> None:
     """Whether a session can be had, before anything is touched for it.
 
