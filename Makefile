@@ -48,7 +48,7 @@ test: setup ## Set up and run the tests, but for the slow ones
 	$(BIN)/pytest -m "not slow" -n $(WORKERS) --dist worksteal
 
 test-slow: setup ## Run the slow tests: three years, fresh clones, real kills
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow -n $(WORKERS) --dist worksteal
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check .

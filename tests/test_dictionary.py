@@ -51,7 +51,7 @@ def test_creates_each_table_as_declared_in_one_commit(empty_lake: Lake, table: T
     )
     assert {
         "delta.enableChangeDataFeed": "true",
-        "delta.enableInCommitTimestamps": "true",
+        "delta.enableInCommitTimestamps": "false" if table.name == "ops.runs" else "true",
         "delta.enableDeletionVectors": "false",
         "delta.checkpointPolicy": "classic",
         "delta.deletedFileRetentionDuration": "interval 36500 days",

@@ -201,7 +201,9 @@ def _resolved(settings: Settings, table: Table, text: str) -> tuple[Snapshot, st
 def _opened(path: str, version: int) -> Snapshot:
     found = delta_log.open_table(path, version)
     if found is None:
-        raise LakehouseError(f"The table at {path} vanished while it was read.")
+        raise LakehouseError(
+            f"Version {version} of the table at {path} can no longer be read; a release of its time can."
+        )
     return found
 
 

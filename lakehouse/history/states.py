@@ -44,7 +44,8 @@ class State:
         """
         found = delta_log.open_table(self.path(table), self.version(table))
         if found is None:
-            raise LakehouseError(f"{self.name} needs {table.name} at {self.path(table)}, which is not there.")
+            version = self.version(table)
+            raise LakehouseError(f"{self.name} needs version {version} of {table.name}, which can no longer be read.")
         return found
 
 

@@ -116,7 +116,7 @@ def maintain(store: Store, settings: Settings, table: Table) -> Upkeep:
         spark.sql(f"ALTER TABLE {path} SET TBLPROPERTIES ({', '.join(f'{name!r} = {wanted!r}' for name in names)})")
     if todo.compact_to is not None:
         with _file_size(spark, LARGE_FILE if table.append_only else SMALL_FILE):
-            spark.sql(f"OPTIMIZE {path}{' ZORDER BY (timestamp)' if table is SILVER else ''}")
+            spark.sql(f"OPTIMIZE {path}{' ZORDER BY (`timestamp`)' if table is SILVER else ''}")
     now = delta_log.open_table(store.path(table))
     if now is not None and now.version != delta_log.version_of_checkpoint(store.path(table)):
         store.checkpoint(table)

@@ -1,10 +1,13 @@
 """One Spark session a process, built from ``spark-defaults.conf`` however the process was started."""
 
+import re
 import shlex
 import sys
 from collections.abc import Mapping
 from typing import Any
 
+from pyspark import SparkContext
+from pyspark.java_gateway import launch_gateway
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse import resources, settings
@@ -12,6 +15,7 @@ from lakehouse.errors import UsageError
 from lakehouse.spark import jars, java
 
 DEFAULTS = "spark-defaults.conf"
+STDERR = 2
 EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 
 
@@ -28,6 +32,8 @@ def open_session(overrides: Mapping[str, str] | None = None) -> SparkSession:
     environ = settings.environment()
     if "PYSPARK_GATEWAY_PORT" not in environ and SparkSession.getActiveSession() is None:
         _prepare_jvm(overrides or {})
+        # What the JVM prints goes to stderr: stdout is for our own answers (VACUUM writes a line there).
+        SparkContext._ensure_initialized(gateway=launch_gateway(popen_kwargs={"stdout": STDERR}))  # type: ignore[no-untyped-call]
     spark = SparkSession.builder.getOrCreate()
     if EXTENSION not in (spark.conf.get("spark.sql.extensions", "") or ""):
         raise UsageError(f"Spark was started without Delta: call spark-submit --properties-file {DEFAULTS} ...")
@@ -49,8 +55,11 @@ BEYOND_RETENTION = (
 
 
 def is_beyond_retention(error: BaseException) -> bool:
-    """Whether Delta refused a version because it is older than the table's retention."""
-    return "DELTA_UNSUPPORTED_TIME_TRAVEL_BEYOND_DELETED_FILE_RETENTION_DURATION" in str(error)
+    """Whether Delta refused a version because it is older than the retention, or than the log that it left."""
+    if "DELTA_UNSUPPORTED_TIME_TRAVEL_BEYOND_DELETED_FILE_RETENTION_DURATION" in str(error):
+        return True
+    said = re.search(r"DELTA_VERSION_NOT_FOUND.* to version (\d+)\. Available versions: \[(\d+),", str(error))
+    return said is not None and int(said[1]) < int(said[2])
 
 
 def check() -> None:
