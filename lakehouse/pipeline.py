@@ -239,7 +239,7 @@ class Run:
 
     def _maintained(self, table: Table) -> StageReport:
         before = self.work.snapshot(table)
-        done = maintenance.maintain(self.work.store, self.settings, table)
+        done = maintenance.maintain(self.work.store, self.settings, table, self.work.commit("maintain"))
         now = self.work.snapshot(table)
         counts = {
             "files": done.files,

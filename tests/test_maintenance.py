@@ -14,7 +14,7 @@ import pytest
 from lakehouse import cli, settings
 from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.history import comparison, portable, query, releases, reproduction
-from lakehouse.lake import maintenance
+from lakehouse.lake import commits, maintenance
 from lakehouse.lake.tables import BRONZE, GOLD, SILVER, TABLES, Table
 from lakehouse.pipeline import Report, Run
 from lakehouse.settings import Settings
@@ -141,7 +141,7 @@ def test_says_what_would_go_and_writes_nothing(
         "table": BRONZE.name,
         "files": 2,
         "bytes": 0,
-        "compact_to": 1,
+        "compact_to": None,
         "kept_bytes": 0,
         "goes_bytes": 0,
         "goes_files": 0,
@@ -164,6 +164,8 @@ def test_compacts_small_files_and_leaves_every_stage_where_it_was(told: Lake, fo
     assert (counts[BRONZE.name]["files"], counts[BRONZE.name]["files_now"]) == (6, 1)
     assert counts[SILVER.name]["files_now"] == counts[GOLD.name]["files_now"] == 1
     assert {table.name: told.rows(table) for table in (BRONZE, SILVER, GOLD)} == before
+    newest = told.work.snapshot(SILVER).newest_commits()[0]
+    assert (newest["operation"], commits.parse(newest["userMetadata"]).run_id) == ("OPTIMIZE", report.run_id)
     assert [stage.version for stage in derived(forever).stages] == [None, None, None]
     again = [stage for stage in maintained(forever).stages if stage.stage != "maintain ops.runs"]
     assert [stage.version for stage in again] == [None] * len(again)

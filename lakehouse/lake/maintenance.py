@@ -14,6 +14,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from lakehouse.lake import delta_log
+from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import FOREVER, SILVER, TABLES, Table
@@ -22,8 +23,8 @@ from lakehouse.settings import Settings
 MIB = 2**20
 SMALL_FILE, LARGE_FILE = MIB, 128 * MIB
 """Sizes to compact to: of tables whose files a MERGE copies (about a quarter of Silver), and of those only added to."""
-WORTH_IT = 2
-"""A compaction is done when it leaves fewer than one file in this many."""
+WORTH_IT = 4
+"""A compaction is done when it leaves at most one file in this many."""
 MAX_FILE_SIZE = "spark.databricks.delta.optimize.maxFileSize"
 
 
@@ -101,7 +102,7 @@ def _planned(settings: Settings, table: Table, snapshot: Snapshot) -> Upkeep:
     )
 
 
-def maintain(store: Store, settings: Settings, table: Table) -> Upkeep:
+def maintain(store: Store, settings: Settings, table: Table, commit: Commit) -> Upkeep:
     """Bring a table's retention to what is set, compact it, write a checkpoint, and vacuum if the retention is bounded.
 
     A vacuum goes by the table's own retention; Delta's check of it stays on.
@@ -111,17 +112,20 @@ def maintain(store: Store, settings: Settings, table: Table) -> Upkeep:
     snapshot = delta_log.open_table(store.path(table))
     assert snapshot is not None  # noqa: S101 (the caller has made sure of it)
     todo = _planned(settings, table, snapshot)
-    if todo.new_retention is not None:
-        names = ("delta.deletedFileRetentionDuration", "delta.logRetentionDuration")
-        spark.sql(f"ALTER TABLE {path} SET TBLPROPERTIES ({', '.join(f'{name!r} = {wanted!r}' for name in names)})")
-    if todo.compact_to is not None:
-        with _file_size(spark, LARGE_FILE if table.append_only else SMALL_FILE):
-            spark.sql(f"OPTIMIZE {path}{' ZORDER BY (`timestamp`)' if table is SILVER else ''}")
+    with store.saying(commit):
+        if todo.new_retention is not None:
+            names = ("delta.deletedFileRetentionDuration", "delta.logRetentionDuration")
+            said = ", ".join(f"'{name}' = '{wanted}'" for name in names)
+            spark.sql(f"ALTER TABLE {path} SET TBLPROPERTIES ({said})")
+        if todo.compact_to is not None:
+            with _file_size(spark, LARGE_FILE if table.append_only else SMALL_FILE):
+                spark.sql(f"OPTIMIZE {path}{' ZORDER BY (`timestamp`)' if table is SILVER else ''}")
     now = delta_log.open_table(store.path(table))
     if now is not None and now.version != delta_log.version_of_checkpoint(store.path(table)):
         store.checkpoint(table)
     if wanted != FOREVER:
-        spark.sql(f"VACUUM {path}")
+        with store.saying(commit):
+            spark.sql(f"VACUUM {path}")
     return todo
 
 

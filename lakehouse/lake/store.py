@@ -163,7 +163,7 @@ class Store:
             condition = condition & (F.col(f"t.{key}") == F.col(f"s.{key}"))
         assignments = {name: F.col(f"s.{name}") for name in table.column_names}
         target = DeltaTable.forPath(self.spark, self.path(table)).alias("t")
-        with self._saying(commit):
+        with self.saying(commit):
             (
                 target.merge(changes.alias("s"), condition)
                 .whenMatchedDelete(F.col(f"s.{CHANGE}") == DELETE)
@@ -209,8 +209,8 @@ class Store:
         log.checkpoint()
 
     @contextmanager
-    def _saying(self, commit: Commit) -> Iterator[None]:
-        """MERGE takes its metadata from the session's settings; unset it whatever happens."""
+    def saying(self, commit: Commit) -> Iterator[None]:
+        """Let every commit made meanwhile carry this account; it is unset whatever happens."""
         self.spark.conf.set(USER_METADATA, commit.to_json())
         try:
             yield
