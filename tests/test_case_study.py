@@ -8,9 +8,13 @@ import pytest
 from pyspark.sql import SparkSession
 
 from bench import case_study
+from lakehouse import settings
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import GOLD, SILVER
+from lakehouse.pipeline import Report
+from lakehouse.postgres import PostgresTarget
 from lakehouse.settings import Settings
+from tests.export_fixtures import url_of
 from tests.lakes import MIX, Lake, period, response
 
 
@@ -27,7 +31,11 @@ def higher_by_one(row: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_gives_the_case_studys_figures_and_revises_one_half_hour(
-    spark: SparkSession, tmp_path: Path, settings_for: Callable[..., Settings]
+    spark: SparkSession,
+    tmp_path: Path,
+    settings_for: Callable[..., Settings],
+    database: PostgresTarget,
+    run_with: Callable[..., Report],
 ) -> None:
     chosen = settings_for(str(tmp_path / "lake"))
     assert case_study.write_responses(tmp_path / "responses") == 1096
@@ -48,6 +56,13 @@ def test_gives_the_case_studys_figures_and_revises_one_half_hour(
     before = lake.versions()
     assert [done.version for done in lake.derive()] == [None, None, None]
     assert lake.versions() == before
+
+    into = settings.load({"root": chosen.root, "postgres": {"url": url_of(database)}})
+    exports = [run_with(into, lambda run: run.publish(), "export").stages[0].counts for _ in range(2)]
+    assert [{name: done[name] for name in ("inserted", "updated", "deleted", "unchanged")} for done in exports] == [
+        {"inserted": 19_728, "updated": 0, "deleted": 0, "unchanged": 0},
+        {"inserted": 0, "updated": 0, "deleted": 0, "unchanged": 19_728},
+    ]
 
     noon = spark.read.format("delta").load(chosen.path(SILVER.path)).where("timestamp = '2023-05-05T12:00:00Z'")
     revised = [higher_by_one(row.asDict()) for row in noon.collect()]
