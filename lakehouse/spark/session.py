@@ -30,7 +30,7 @@ def open_session(overrides: Mapping[str, str] | None = None) -> SparkSession:
         UsageError: ``spark-submit`` was called without our properties file.
     """
     environ = settings.environment()
-    if "PYSPARK_GATEWAY_PORT" not in environ and SparkSession.getActiveSession() is None:
+    if "PYSPARK_GATEWAY_PORT" not in environ and SparkContext._gateway is None:
         _prepare_jvm(overrides or {})
         # What the JVM prints goes to stderr: stdout is for our own answers (VACUUM writes a line there).
         SparkContext._ensure_initialized(gateway=launch_gateway(popen_kwargs={"stdout": STDERR}))  # type: ignore[no-untyped-call]
@@ -69,7 +69,7 @@ def check() -> None:
         LakehouseError: no JDK 17 or newer, and no session either.
     """
     environ = settings.environment()
-    if "PYSPARK_GATEWAY_PORT" not in environ and SparkSession.getActiveSession() is None:
+    if "PYSPARK_GATEWAY_PORT" not in environ and SparkContext._gateway is None:
         java.find(environ)
 
 
