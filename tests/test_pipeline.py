@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from pyspark.sql import SparkSession
 
@@ -14,11 +15,15 @@ from lakehouse import settings
 from lakehouse.errors import LakehouseError, SourceMismatchError, UsageError
 from lakehouse.history import query
 from lakehouse.ingestion.ingest import ReceivedAt
+from lakehouse.lake.tables import RUNS
 from lakehouse.pipeline import STAGES, Report, Run
 from lakehouse.postgres import PostgresTarget, connect
 from lakehouse.settings import Settings
 from lakehouse.simulator import ThreadedSimulator
+from lakehouse.spark import session
 from tests.conftest import TWO_DAYS
+from tests.lakes import Lake
+from tests.told_lake import derived
 
 pytestmark = pytest.mark.integration
 RunWith = Callable[..., Report]
@@ -239,3 +244,30 @@ def test_gives_json_that_a_program_can_read(
     assert document["stages"][0]["stage"] == "silver"
     assert document["stages"][0]["version"] is None
     assert document["stages"][0]["counts"]["inserted"] == 0
+
+
+def test_needs_no_spark_when_nothing_is_new(
+    told_once: Lake, tmp_path: Path, settings_of: Callable[[str], Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = told_once.copy(tmp_path / "lake")
+
+    def refused(*_: object) -> None:
+        raise AssertionError("Spark was asked for")
+
+    monkeypatch.setattr(session, "open_session", refused)
+    report = derived(settings_of(lake.store.root))
+    assert [done.version for done in report.stages] == [None, None, None]
+    assert report.lake_version == 3
+    assert [row[0] for row in lake.rows(RUNS, "lake_version")] == [1, 2, 3]
+
+
+def test_starts_one_jvm_a_process(
+    spark: SparkSession, lake_root: str, settings_for: Callable[..., Settings], run_with: RunWith
+) -> None:
+    def java() -> list[int]:
+        return [child.pid for child in psutil.Process().children(recursive=True) if child.name() == "java"]
+
+    before = java()
+    run_with(settings_for(lake_root), lambda run: run.derive(["silver"]), "silver")
+    run_with(settings_for(f"{lake_root}2"), lambda run: run.derive(["silver"]), "silver")
+    assert java() == before
