@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup run test test-slow lint format lock clean
+.PHONY: help setup run test test-fast test-slow bench lint format lock clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -16,7 +16,8 @@ help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: $(READY) ## Make the environment, find or fetch a JDK, resolve the jars; seconds when it is there
-	@$(BIN)/python -m lakehouse.spark.java >/dev/null && $(BIN)/python -m lakehouse.spark.jars >/dev/null
+	@$(BIN)/python -m lakehouse.spark.java >/dev/null && $(BIN)/python -m lakehouse.spark.jars >/dev/null \
+		&& $(BIN)/python -m lakehouse.spark.archive >/dev/null
 
 $(READY): pyproject.toml spark-defaults.conf $(LOCKS) Makefile
 	@test -n "$(PYTHON)" || $(call SAY,No Python 3.11 or newer was found; install one or say which: make PYTHON=/path/to/python3)
@@ -39,6 +40,8 @@ $(READY): pyproject.toml spark-defaults.conf $(LOCKS) Makefile
 			"PYSPARK_PYTHON=\"\$${PYSPARK_PYTHON:-$(CURDIR)/$(BIN)/python}\"" > "$$conf/spark-env.sh"
 	@echo "resolving the pinned jars ..."
 	@$(BIN)/python -m lakehouse.spark.jars >.venv/jars.log 2>&1 || { tail -n 3 .venv/jars.log >&2; rm -f $(READY); exit 1; }
+	@echo "archiving the JVM's classes, so that Spark starts faster ..."
+	@$(BIN)/python -m lakehouse.spark.archive >/dev/null || { rm -f $(READY); exit 1; }
 	@touch $(READY)
 
 run: setup ## Set up and run the whole pipeline on the simulator and an embedded PostgreSQL
@@ -47,8 +50,14 @@ run: setup ## Set up and run the whole pipeline on the simulator and an embedded
 test: setup ## Set up and run the tests, but for the slow ones
 	$(BIN)/pytest -m "not slow" -n $(WORKERS) --dist worksteal
 
+test-fast: setup ## Run the tests that need no server and no table: about a minute
+	$(BIN)/pytest -m "not slow and not integration" -n $(WORKERS) --dist worksteal
+
 test-slow: setup ## Run the slow tests: three years, fresh clones, real kills
 	$(BIN)/pytest -m slow -n $(WORKERS) --dist worksteal
+
+bench: setup ## Measure beside the case study's method, Polars and DuckDB; writes docs/benchmarks.md (an hour and a half)
+	$(BIN)/python -m bench.compare --document docs/benchmarks.md
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check .

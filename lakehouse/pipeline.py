@@ -140,8 +140,7 @@ class Run:
         session.check()
         with locked(self.settings):
             store = Store(self._opened, self.settings.root)
-            if store.prepare(*TABLES):
-                store.register()
+            store.prepare(*TABLES)
             self.work = Work(
                 store, self.report.run_id, code_version(), settings_hash(self.settings), _next_lake_version(store)
             )
@@ -164,8 +163,7 @@ class Run:
         return self._opening
 
     def _open(self) -> None:
-        """The session, with the lake's tables under their names."""
-        Store(session.open_session(self.spark_options), self.settings.root).register()
+        session.open_session(self.spark_options)
 
     def _opened(self) -> SparkSession:
         if self._spark is None:

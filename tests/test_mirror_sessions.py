@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from decimal import Decimal
 
 import pytest
@@ -172,3 +172,13 @@ def row_lock(target: PostgresTarget) -> Iterator[None]:
             "SELECT FROM carbon_data.carbon_intensity_daily WHERE date_recorded = '2024-02-28' FOR UPDATE"
         )
         yield
+
+
+def test_gives_the_lock_back_before_its_session_has_gone(any_database: PostgresTarget, monkeypatch):
+    with connect(any_database) as lingering:
+        with monkeypatch.context() as patched:
+            patched.setattr(mirror, "connect", lambda _: nullcontext(lingering))
+            with mirror.export_lock(any_database):
+                pass
+        with mirror.export_lock(any_database):
+            pass

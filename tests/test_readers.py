@@ -1,14 +1,13 @@
 """Silver and Gold read the same through Spark, delta-rs and DuckDB, newest and older versions alike."""
 
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
+from bench.tools import reader
 from lakehouse.lake import delta_log
 from lakehouse.lake.tables import DIM_REGION, GOLD, QUARANTINE, SILVER, Table
 from tests.lakes import Lake, empty_lake, lake, period, periods, region, response  # noqa: F401
@@ -39,9 +38,7 @@ def through_delta_rs(_: SparkSession, path: str, version: int, table: Table) -> 
 
 
 def through_duckdb(_: SparkSession, path: str, version: int, table: Table) -> Rows:
-    extension = files("duckdb_extension_delta") / "extensions" / f"v{duckdb.__version__}" / "delta.duckdb_extension"
-    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
-        connection.execute(f"LOAD '{extension}'")
+    with reader() as connection:
         found = connection.execute(f"SELECT * FROM delta_scan('{path}', version={version})")
         return in_order(found.to_arrow_table(), table)
 

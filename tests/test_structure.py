@@ -12,7 +12,7 @@ MODULES = {
 }
 FRAMES = {
     "refinement.silver": {"refinement.bodies", "refinement.quality", "lake.tables"},
-    "refinement.bodies": {"lake.tables"},
+    "refinement.bodies": {"refinement.quality", "lake.tables"},
     "refinement.quality": {"lake.tables"},
     "refinement.gold": {"lake.tables"},
     "refinement.difference": set(),

@@ -38,6 +38,7 @@ class Table:
     """A Delta table. ``name`` is ``schema.table``; ``path`` is the same place under the lake's root.
 
     ``schema`` numbers the declaration; it rises when columns or properties change, with an entry in ``upgrades``.
+    ``indexed``: the columns that files keep statistics of, none for all; they cost time with every row that is written.
     ``in_commit_timestamps``: commits carry their time, so that it survives a copy; delta-rs cannot write such tables.
     """
 
@@ -49,6 +50,7 @@ class Table:
     append_only: bool = False
     in_commit_timestamps: bool = True
     provenance: tuple[str, ...] = ()
+    indexed: tuple[str, ...] = ()
     schema: int = 1
 
     @property
@@ -79,7 +81,9 @@ class Table:
     @property
     def properties(self) -> dict[str, str]:
         """Delta table properties, set at creation."""
+        statistics = {"delta.dataSkippingStatsColumns": ",".join(self.indexed)} if self.indexed else {}
         return {
+            **statistics,
             SCHEMA_PROPERTY: str(self.schema),
             "delta.appendOnly": str(self.append_only).lower(),
             "delta.enableChangeDataFeed": "true",
@@ -131,6 +135,7 @@ SILVER = Table(
     comment="The newest good value of every half-hour and region",
     key=("regionid", "timestamp"),
     provenance=("response_id", "ingestion_timestamp"),
+    indexed=("regionid", "timestamp"),
     columns=(
         Column("regionid", "INT", "Region, 1 to 18; see gold.dim_region"),
         Column("timestamp", "TIMESTAMP", "Start of the half-hour, UTC"),
@@ -171,6 +176,7 @@ GOLD = Table(
     name="gold.carbon_intensity_daily",
     comment="One row per region and UTC day",
     key=("regionid", "date_recorded"),
+    indexed=("regionid", "date_recorded"),
     columns=(
         Column("regionid", "INT", "Region, 1 to 18; see gold.dim_region"),
         Column("date_recorded", "DATE", "UTC day of the half-hours' starts"),

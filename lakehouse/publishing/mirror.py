@@ -7,7 +7,7 @@ has emptied (the staging tables are unlogged).
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, text
@@ -24,6 +24,7 @@ LOCK = (0x6C616B65, 1)
 DAYS = "carbon_intensity_daily"
 STAGING = {table: f"carbon_data.staging_{table}" for table in (DAYS, REGIONS)}
 """The staging table of each published one; its columns, ``run_id`` and optionally ``is_deleted``."""
+_KEY = {"a": LOCK[0], "b": LOCK[1]}
 _PARENTS_FIRST = (REGIONS, DAYS)
 
 
@@ -53,18 +54,21 @@ def export_lock(target: PostgresTarget, *, wait: float = 0.0) -> Iterator[Connec
         if not held:
             raise LakeLockedError(f"Another export into {target.safe} is at work; run the command later.")
         yield connection
+        # At once: the server frees a closed session's locks a moment later, when the next export may have asked.
+        connection.rollback()
+        with suppress(DBAPIError), connection.begin():  # a session that has died holds no lock
+            connection.execute(text("SELECT pg_advisory_unlock(:a, :b)"), _KEY)
 
 
 def _take_lock(connection: Connection, wait: float) -> bool:
-    key = {"a": LOCK[0], "b": LOCK[1]}
     if wait <= 0:
-        return bool(connection.execute(text("SELECT pg_try_advisory_lock(:a, :b)"), key).scalar_one())
+        return bool(connection.execute(text("SELECT pg_try_advisory_lock(:a, :b)"), _KEY).scalar_one())
     # set_config(…, true) is SET LOCAL with a bind parameter
     connection.execute(
         text("SELECT set_config('lock_timeout', :wait, true), set_config('statement_timeout', '0', true)"),
         {"wait": f"{max(1, round(wait * 1000))}ms"},
     )
-    connection.execute(text("SELECT pg_advisory_lock(:a, :b)"), key)
+    connection.execute(text("SELECT pg_advisory_lock(:a, :b)"), _KEY)
     return True
 
 

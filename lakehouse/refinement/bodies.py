@@ -1,88 +1,154 @@
 """From the bodies of responses to their pieces: what one response says about one region in one half-hour.
 
-Almost every body is plain: a list of periods that hold regions, as the API has always written it, every field there
-and none more, no period or region twice. Such a body is parsed in one step. That no field is more is proven by its
-colons: each known field that is there accounts for one, each time for one more, and a body with more colons than that
-holds something else. All others are parsed part by part, so that a broken part costs only itself and what is not
-known is kept beside the rest.
-(Spark's JSON parser gives the shortest text of a number's double, so 17 significant digits are told apart; Silver
-keeps two decimals and refuses more.)
+Almost every body is **plain**: a list of periods that hold regions, as the API has always written it, every field
+there and none more, the same regions in every period, the same fuels in every region, nothing twice. Such a body is
+parsed in one step. That no field is more is proven by its colons: each known field that is there accounts for one,
+each time for its own, and a body with more colons than that holds something else. All others are parsed part by part,
+so that a broken part costs only itself and what is not known is kept beside the rest.
+(Spark's JSON parser reads a number as its double or as a decimal of 15 places; Silver keeps two decimals and refuses
+more.)
 """
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.lake.tables import KNOWN_FUELS, REGIONS
+from lakehouse.lake.tables import FUELS, KNOWN_FUELS, REGIONS
+from lakehouse.refinement.quality import SHARE
 
-_MIX = "ARRAY<STRUCT<fuel: STRING, perc: STRING>>"
+_INTENSITY = "STRUCT<forecast: STRING, index: STRING>"
+_PLAIN_BODY = (
+    "STRUCT<data: ARRAY<STRUCT<from: STRING, to: STRING, regions: ARRAY<STRUCT<regionid: STRING, dnoregion: STRING, "
+    f"shortname: STRING, intensity: {_INTENSITY}, generationmix: ARRAY<STRUCT<fuel: STRING, perc: {SHARE}>>>>>>>"
+)
 _ENTRY = (
     "STRUCT<from: STRING, to: STRING, regionid: STRING, dnoregion: STRING, shortname: STRING, "
-    f"intensity: STRUCT<forecast: STRING, index: STRING>, generationmix: {_MIX}, "
-    "extra: STRING, unknown: ARRAY<STRING>>"
+    f"intensity: {_INTENSITY}, generationmix: ARRAY<STRUCT<fuel: STRING, perc: STRING>>>"
 )
-"""What is said about a region. ``extra`` and ``unknown`` are ours: what is not known, as JSON, and its names."""
+"""What is said about a region."""
 _ENTRY_FIELDS = ("from", "to", "regionid", "dnoregion", "shortname", "intensity", "generationmix")
 _ABOUT_FIELDS = ("from", "to", "regionid", "dnoregion", "shortname")
 _ABOUT = ", ".join(f"{name}: STRING" for name in _ABOUT_FIELDS)
 _ELEMENT_FIELDS = (*_ABOUT_FIELDS, "regions", "data", "postcode")
 _ELEMENT_OF_TEXTS = f"STRUCT<{_ABOUT}, regions: STRING, data: STRING>"
-BODY_OF_PERIODS = f"STRUCT<data: ARRAY<STRUCT<{_ABOUT}, regions: ARRAY<{_ENTRY}>>>>"
+_NUMBER = "^-?[0-9]{1,3}([.][0-9]+)?$"
 MINUTE_FORM = "yyyy-MM-dd'T'HH:mm'Z'"
 PLACES_PER_PERIOD = 1000
 """``position`` is period number * this + region number; a response never holds more of either."""
 REGION_IDS = tuple(str(region.regionid) for region in REGIONS)
+COLONS_OF_A_PERIOD = 3
+"""Its fields: from, to and regions; the colons in its times come on top."""
 COLONS_OF_A_REGION = 7
 """Its fields: regionid, dnoregion, shortname, intensity with forecast and index, generationmix."""
-COLONS_OF_A_PERIOD = 5
-"""Its fields from, to and regions, and one in each of its two times."""
 COLONS_OF_A_SHARE = 2
 """Its fields: fuel and perc."""
+_PROVENANCE = ("response_id", "landing", "ingestion_timestamp", "window_start", "window_end", "is_pending")
 
 
 def pieces(bronze: DataFrame) -> DataFrame:
-    """One row per piece, every value as the text in the body; ``extra`` and ``unknown`` where it says more.
+    """One row per piece, every value as it is in the body; ``extra`` and ``unknown`` where it says more.
 
     A response without periods gives no row. All regional shapes of the API are understood. ``is_plain``: the body
-    is, so its pieces are of different half-hours or regions.
+    is, so its pieces are of different half-hours or regions. ``fuels_missing`` and ``fuels_other`` count those of the
+    nine that are not there and those that nobody knows; ``other_shares`` is the sum of the latter's shares.
     """
+    plain = plain_pieces(bronze)
+    odd = plain.where("NOT is_plain").select("response_id")
+    return plain.where("is_plain").unionByName(odd_pieces(bronze.join(odd, "response_id", "left_semi")))
+
+
+def plain_pieces(bronze: DataFrame) -> DataFrame:
+    """As :func:`pieces`, of plain bodies; one row that is not ``is_plain`` stands for each other body."""
     parsed, element, entry = F.col("parsed"), F.col("element"), F.col("entry")
-    provenance = ["response_id", "landing", "ingestion_timestamp", "window_start", "window_end", "is_pending"]
-    elements = F.when(F.col("is_plain"), parsed).otherwise(_part_by_part())
-    if "is_pending" not in bronze.columns:
-        bronze = bronze.withColumn("is_pending", F.lit(True))
+    mix = entry["generationmix"]
     return (
-        bronze.where("n_periods > 0")
-        .select(*provenance, _text().alias("body"))
-        .select(*provenance, "body", F.from_json("body", BODY_OF_PERIODS)["data"].alias("parsed"))
-        .select(*provenance, "body", "parsed", _is_plain(parsed).alias("is_plain"))
-        .select(*provenance, "is_plain", F.posexplode(elements).alias("period_number", "element"))
+        _with_periods(bronze)
+        .select(*_PROVENANCE, "body", F.from_json("body", _PLAIN_BODY)["data"].alias("parsed"))
+        .select(*_PROVENANCE, "body", "parsed", F.flatten(parsed["regions"]).alias("regions"))
+        .select(*_PROVENANCE, "body", "parsed", "regions", F.flatten(F.col("regions")["generationmix"]).alias("shares"))
+        .select(*_PROVENANCE, "parsed", _is_plain().alias("is_plain"), _missing(_first_fuels()).alias("fuels_missing"))
         .select(
-            *provenance,
+            *_PROVENANCE,
             "is_plain",
+            "fuels_missing",
+            F.posexplode_outer(F.when(F.col("is_plain"), parsed)).alias("period_number", "element"),
+        )
+        .select(
+            *_PROVENANCE,
+            "is_plain",
+            "fuels_missing",
             "period_number",
-            element,
-            _moment(element["from"]).alias("element_from"),
-            _moment(element["to"]).alias("element_to"),
+            element["from"].alias("period_from"),
+            element["to"].alias("period_to"),
+            _moment(element["from"]).alias("start"),
+            _moment(element["to"]).alias("stop"),
             F.posexplode_outer(element["regions"]).alias("region_number", "entry"),
         )
         .select(
-            *provenance,
+            *_PROVENANCE,
             "is_plain",
+            _position().alias("position"),
+            "period_from",
+            "period_to",
+            "start",
+            "stop",
+            entry["regionid"].alias("region"),
+            entry["dnoregion"].alias("dnoregion"),
+            entry["shortname"].alias("shortname"),
+            entry["intensity"]["forecast"].alias("forecast"),
+            entry["intensity"]["index"].alias("index"),
+            mix["fuel"].alias("fuels"),
+            mix["perc"].alias("percs"),
+            "fuels_missing",
+            F.lit(0).alias("fuels_other"),
+            F.lit(0).cast("decimal(20,2)").alias("other_shares"),
+            F.lit(None).cast("string").alias("extra"),
+            F.lit(None).cast("array<string>").alias("unknown"),
+            F.lit(True).alias("is_readable"),
+        )
+    )
+
+
+def odd_pieces(bronze: DataFrame) -> DataFrame:
+    """As :func:`pieces`, each parsed by itself, whatever the bodies are like."""
+    element, entry = F.col("element"), F.col("entry")
+    mix = entry["generationmix"]
+    percs = F.transform(mix["perc"], lambda text: F.when(text.rlike(_NUMBER), text.try_cast(SHARE)))
+    others = F.filter(mix, lambda share: ~share["fuel"].isin(*KNOWN_FUELS))
+    total = F.aggregate(
+        others["perc"],
+        F.lit(0).cast("decimal(20,2)"),
+        lambda sum_, text: (sum_ + text.try_cast("decimal(5,2)")).cast("decimal(20,2)"),
+    )
+    return (
+        _with_periods(bronze)
+        .select(*_PROVENANCE, F.posexplode(_part_by_part()).alias("period_number", "element"))
+        .select(
+            *_PROVENANCE,
+            "period_number",
+            "element",
+            F.posexplode_outer(element["regions"]).alias("region_number", "entry"),
+        )
+        .select(
+            *_PROVENANCE,
+            F.lit(False).alias("is_plain"),
             _position().alias("position"),
             F.coalesce(entry["from"], element["from"]).alias("period_from"),
             F.coalesce(entry["to"], element["to"]).alias("period_to"),
-            F.when(entry["from"].isNotNull(), _moment(entry["from"])).otherwise(F.col("element_from")).alias("start"),
-            F.when(entry["to"].isNotNull(), _moment(entry["to"])).otherwise(F.col("element_to")).alias("stop"),
+            _moment(F.coalesce(entry["from"], element["from"])).alias("start"),
+            _moment(F.coalesce(entry["to"], element["to"])).alias("stop"),
             F.coalesce(entry["regionid"], element["regionid"]).alias("region"),
             F.coalesce(entry["dnoregion"], element["dnoregion"]).alias("dnoregion"),
             F.coalesce(entry["shortname"], element["shortname"]).alias("shortname"),
             entry["intensity"]["forecast"].alias("forecast"),
             entry["intensity"]["index"].alias("index"),
-            entry["generationmix"]["fuel"].alias("fuels"),
-            entry["generationmix"]["perc"].alias("percs"),
+            mix["fuel"].alias("fuels"),
+            percs.alias("percs"),
+            _missing(mix["fuel"]).alias("fuels_missing"),
+            F.size(F.array_except(mix["fuel"], _listed(KNOWN_FUELS))).alias("fuels_other"),
+            total.alias("other_shares"),
             entry["extra"].alias("extra"),
             entry["unknown"].alias("unknown"),
-            entry.alias("piece"),
+            (entry["intensity"].isNotNull() | mix.isNotNull()).alias("is_readable"),
         )
     )
 
@@ -104,35 +170,47 @@ def texts_of_pieces(bronze: DataFrame) -> DataFrame:
     )
 
 
-def _is_plain(periods: Column) -> Column:
-    """Whether the parsed periods are each there once and account for every colon of the body.
+def _with_periods(bronze: DataFrame) -> DataFrame:
+    """The responses that hold any, ``body`` as text."""
+    if "is_pending" not in bronze.columns:
+        bronze = bronze.withColumn("is_pending", F.lit(True))
+    return bronze.where("n_periods > 0").select(*_PROVENANCE, _text().alias("body"))
 
-    Anything that is missing makes the sum null.
+
+def _is_plain() -> Column:
+    """Whether what was parsed accounts for every colon of the body, each region and fuel where it always is.
+
+    No lambda functions: Spark interprets those, and this looks at every value there is.
     """
-    accounted = F.aggregate(periods, F.lit(1), lambda total, period: total + _colons(period))
-    is_whole = accounted == _colons_in(F.col("body"))
-    return F.coalesce(is_whole & _each_once(periods["from"]), F.lit(False))
-
-
-def _colons(period: Column) -> Column:
-    """The colons of a period's known fields; null if one is missing, a fuel is not known or a region comes twice."""
-    regions = period["regions"]
-    shares = F.flatten(regions["generationmix"])
-    texts = [regions[name] for name in ("dnoregion", "shortname")]
+    periods, regions, shares = F.col("parsed"), F.col("regions"), F.col("shares")
+    first_ids, first_fuels = periods[0]["regions"]["regionid"], _first_fuels()
+    texts = [periods[name] for name in ("from", "to")]
+    texts += [regions[name] for name in ("dnoregion", "shortname")]
     texts += [regions["intensity"][name] for name in ("forecast", "index")]
-    is_there = _none_missing(shares["perc"]) & _all_known(shares["fuel"], KNOWN_FUELS)
-    is_there &= _all_known(regions["regionid"], REGION_IDS) & _each_once(regions["regionid"])
+    is_there = _each_once(periods["from"]) & _each_once(first_ids) & _all_known(first_ids, REGION_IDS)
+    is_there &= regions["regionid"] == F.flatten(F.array_repeat(first_ids, F.size(periods)))
+    is_there &= _each_once(first_fuels) & _all_known(first_fuels, KNOWN_FUELS)
+    is_there &= shares["fuel"] == F.flatten(F.array_repeat(first_fuels, F.size(regions)))
+    is_there &= ~F.array_contains(shares["perc"], F.lit(-1).cast(SHARE))
     for text in texts:
-        is_there &= _none_missing(text)
-    for name in ("from", "to"):
-        is_there &= period[name].like("____-__-__T__:__Z")
-    count = COLONS_OF_A_PERIOD + COLONS_OF_A_REGION * F.size(regions) + COLONS_OF_A_SHARE * F.size(shares)
-    return F.when(is_there, count)
+        is_there &= ~F.array_contains(text, "")
+    accounted = (
+        1
+        + COLONS_OF_A_PERIOD * F.size(periods)
+        + _colons_in(F.array_join(periods["from"], ""))
+        + _colons_in(F.array_join(periods["to"], ""))
+        + COLONS_OF_A_REGION * F.size(regions)
+        + COLONS_OF_A_SHARE * F.size(shares)
+    )
+    return F.coalesce((accounted == _colons_in(F.col("body"))) & is_there, F.lit(False))
 
 
-def _none_missing(texts: Column) -> Column:
-    """True if no text is null or empty: looking for what an array lacks gives null if it holds a null."""
-    return ~F.array_contains(texts, "")
+def _first_fuels() -> Column:
+    return F.col("regions")[0]["generationmix"]["fuel"]
+
+
+def _missing(fuels: Column) -> Column:
+    return F.size(F.array_except(_listed(FUELS), fuels))
 
 
 def _all_known(texts: Column, known: tuple[str, ...]) -> Column:
@@ -144,7 +222,7 @@ def _each_once(texts: Column) -> Column:
 
 
 def _colons_in(text: Column) -> Column:
-    return F.length(text) - F.length(F.replace(text, F.lit(":"), F.lit("")))
+    return F.octet_length(text) - F.octet_length(F.replace(text, F.lit(":"), F.lit("")))
 
 
 def _part_by_part() -> Column:

@@ -3,9 +3,11 @@
 The pieces are parsed once and kept; everything that is counted is counted of them, before anything is written.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
@@ -16,7 +18,7 @@ from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER
 from lakehouse.refinement import silver, stages
 from lakehouse.refinement.quality import DRIFT, FAIL, RULES, RuleResult, Rules
 from lakehouse.refinement.stages import GateError, Layout, StageReport, Tally, Work
-from lakehouse.windows import HALF_HOUR
+from lakehouse.windows import HALF_HOUR, Span, Window, ceil, floor
 
 KEPT = ("position", "is_pending", "is_plain", "landing", "region", "period_from", "unknown", "broken")
 """What is kept of a piece beside Silver's columns."""
@@ -36,16 +38,32 @@ class Scope:
 
     ``responses`` say which of them are ``is_pending``. ``is_whole``: they are all of Bronze. ``again``: they are all
     that speak of the pending ones' half-hours. Otherwise they are the pending ones and, unless ``is_alone``, newer
-    ones beside them. ``low`` and ``high`` are the first and last half-hour that pending ones may speak of.
+    ones beside them. ``windows`` are those of the pending ones, ``low`` and ``high`` the first and last half-hour that
+    they may speak of.
     """
 
     responses: DataFrame
     pending: DataFrame
-    low: datetime | None
-    high: datetime | None
+    windows: tuple[Window, ...]
     is_whole: bool = False
     again: bool = False
     is_alone: bool = True
+
+    @property
+    def low(self) -> datetime | None:
+        """The first half-hour."""
+        return min((window.start - HALF_HOUR for window in self.windows), default=None)
+
+    @property
+    def high(self) -> datetime | None:
+        """The last half-hour."""
+        return max((window.end for window in self.windows), default=None)
+
+    def shared(self) -> list[datetime]:
+        """The half-hours that stand in the windows of several pending responses, whatever the API leaves out of them."""
+        spans = (Span(ceil(window.start) - HALF_HOUR, floor(window.end)) for window in self.windows)
+        times = Counter(slot for span in spans for slot in span.slots())
+        return [slot for slot, count in times.items() if count > 1]
 
 
 def refine(work: Work, *, full: bool = False, again: bool = False, contract: Contract | None = None) -> StageReport:
@@ -74,15 +92,26 @@ def refine(work: Work, *, full: bool = False, again: bool = False, contract: Con
         return StageReport("silver", None, counts, reads, contract.rules.results({}, 0), account=account)
 
     scope = _scope(work, bronze, cursor, _held(refusals) if again else [])
-    judged = scope.responses.transform(silver.pieces).transform(silver.typed)
-    judged = judged.transform(silver.judged, rules=contract.rules).select(*SILVER.column_names, *KEPT).persist()
+    kept: list[DataFrame] = []
+
+    def judge(pieces: DataFrame) -> DataFrame:
+        judged = pieces.transform(silver.typed).transform(silver.judged, rules=contract.rules)
+        kept.append(judged.select(*SILVER.column_names, *KEPT).persist())
+        return kept[-1]
+
+    judged = judge(silver.plain_pieces(scope.responses))
     try:
-        found = _count(judged, contract.rules)
+        found = _count(judged.where("is_plain"), contract.rules)
+        if odd := [row[0] for row in judged.where("NOT is_plain").select("response_id").collect()]:
+            others = judge(silver.odd_pieces(scope.responses.where(F.col("response_id").isin(odd))))
+            judged = judged.where("is_plain").unionByName(others)
+            found = _count(judged, contract.rules)
         _stop_if_told_to(StageReport("silver", None, found.counts(Tally()), reads, found.results), contract)
         refusals = _quarantine(work, judged, scope, bronze, refusals, contract.rules, found)
         version, account, counts = _write(work, judged, scope, table, contract.rules, commit(refusals), found)
     finally:
-        judged.unpersist()
+        for frame in kept:
+            frame.unpersist()
     return StageReport("silver", version, counts, reads, found.results, account=account)
 
 
@@ -96,19 +125,18 @@ def _scope(work: Work, bronze: Snapshot, cursor: int | None, again: list[str]) -
     if again and where:
         where = f"{where} OR response_id IN ({', '.join(repr(each) for each in again)})"
     late = bronze.rows(["window_start", "window_end", "ingestion_timestamp"], where).to_pylist()
-    low = min((row["window_start"] - HALF_HOUR for row in late), default=None)
-    high = max((row["window_end"] for row in late), default=None)
+    windows = tuple(Window(row["window_start"], row["window_end"]) for row in late)
     everything = work.store.read(BRONZE, bronze.version)
     if where is None:
         everything = everything.withColumn("is_pending", F.lit(True))
-        return Scope(everything, everything, low, high, is_whole=True)
+        return Scope(everything, everything, windows, is_whole=True)
     pending = everything.where(where).withColumn("is_pending", F.lit(True))
     last_before = bronze.highest("ingestion_timestamp", f"NOT ({where})")
     if not again and (last_before is None or last_before < min(row["ingestion_timestamp"] for row in late)):
-        return Scope(pending, pending, low, high)
+        return Scope(pending, pending, windows)
     beside = silver.overlapping(everything.where(f"NOT ({where})"), pending, older_too=bool(again))
     responses = pending.unionByName(beside.withColumn("is_pending", F.lit(False)))
-    return Scope(responses, pending, low, high, again=bool(again), is_alone=False)
+    return Scope(responses, pending, windows, again=bool(again), is_alone=False)
 
 
 @dataclass(frozen=True)
@@ -184,7 +212,8 @@ def _write(
     good = judged.transform(silver.good, rules=rules)
     current = work.store.read(SILVER, table.version)
     if scope.is_whole:
-        wanted = silver.newest_of_all(good, scope.responses)
+        shared = pa.table({"timestamp": pa.array(scope.shared(), pa.timestamp("us", "UTC"))})
+        wanted = silver.newest_of_all(good, work.store.spark.createDataFrame(shared))
         layout = _months(scope) if stages.is_empty(table) else Layout("timestamp")
         version, account, counted = stages.bring(work, wanted, current, SILVER, table, commit, layout, is_whole=True)
         return version, account, found.counts(counted)

@@ -2,8 +2,8 @@
 
 A **piece** is what one response says about one region in one half-hour (``bodies``). A layer reads as a sentence:
 ``bronze.transform(pieces).transform(typed).transform(judged)``, then ``good``, ``newest`` or ``refused``.
-Nothing is rounded or nulled by parsing unseen: numbers are read as text, checked by the rules of ``quality``, and only
-then cast.
+Nothing is rounded or nulled by parsing unseen: numbers are read as text, shares with more places than they may have,
+checked by the rules of ``quality`` against what they were read as.
 
 A frame of responses may say ``is_pending`` of each: whether Silver has yet to consume it. The others are there
 because they may hold newer values of the same half-hours.
@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from lakehouse.lake.tables import KNOWN_FUELS, QUARANTINE, REGIONS, SILVER
-from lakehouse.refinement.bodies import pieces, texts_of_pieces
+from lakehouse.refinement.bodies import odd_pieces, pieces, plain_pieces, texts_of_pieces
 from lakehouse.refinement.quality import RULES, Rules
 
 __all__ = [
@@ -21,8 +21,10 @@ __all__ = [
     "judged",
     "newest",
     "newest_of_all",
+    "odd_pieces",
     "overlapping",
     "pieces",
+    "plain_pieces",
     "refused",
     "repeated",
     "slots",
@@ -32,7 +34,7 @@ HALF_HOUR_SECONDS = 1800
 
 
 def typed(pieces: DataFrame) -> DataFrame:
-    """The pieces with Silver's columns beside their text; a text that is not a plain number gives null.
+    """The pieces with Silver's columns beside what was read; what is not a plain number gives null.
 
     Postcode answers carry no network operator; the region's known one stands in.
     """
@@ -88,13 +90,12 @@ def newest(good: DataFrame) -> DataFrame:
     return ranked.where("_rank = 1").select(*SILVER.column_names, "has_pending")
 
 
-def newest_of_all(good: DataFrame, responses: DataFrame) -> DataFrame:
-    """The same, when ``responses`` are all that the pieces come from.
+def newest_of_all(good: DataFrame, shared: DataFrame) -> DataFrame:
+    """The same, when all half-hours that stand in the windows of several responses are ``shared`` (``timestamp``).
 
-    Most half-hours stand in the window of one response alone; if that is plain, its pieces are compared with none.
-    (Windows hold all good pieces of their responses: a rule refuses the others.)
+    Most stand in the window of one response alone; if that is plain, its pieces are compared with none. (Windows hold
+    all good pieces of their responses: a rule refuses the others.)
     """
-    shared = slots(responses).groupBy("timestamp").count().where("count > 1")
     shared = F.broadcast(shared.select("timestamp", F.lit(True).alias("_is_shared")))
     marked = good.join(shared, "timestamp", "left")
     is_alone = F.col("is_plain") & F.col("_is_shared").isNull()

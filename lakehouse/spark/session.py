@@ -1,5 +1,6 @@
 """One Spark session a process, built from ``spark-defaults.conf`` however the process was started."""
 
+import os
 import re
 import shlex
 import sys
@@ -12,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse import resources, settings
 from lakehouse.errors import UsageError
-from lakehouse.spark import jars, java
+from lakehouse.spark import archive, jars, java
 
 DEFAULTS = "spark-defaults.conf"
 STDERR = 2
@@ -87,16 +88,22 @@ def reason(error: BaseException) -> str:
 
 def _prepare_jvm(overrides: Mapping[str, str]) -> None:
     environ = settings.environment()
-    settings.set_variable("JAVA_HOME", str(java.find(environ)))
+    java_home = java.find(environ)
+    settings.set_variable("JAVA_HOME", str(java_home))
     if "PYSPARK_PYTHON" not in environ:  # else Spark's Python workers are whatever "python3" is on the PATH
         settings.set_variable("PYSPARK_PYTHON", sys.executable)
     # Read by spark-submit for the driver's JVM before anything is logged.
     logging = f"-Dlog4j2.configurationFile={resources.path('conf') / 'log4j2.properties'}"
-    if logging not in environ.get("SPARK_SUBMIT_OPTS", ""):
-        settings.set_variable("SPARK_SUBMIT_OPTS", f"{environ.get('SPARK_SUBMIT_OPTS', '')} {logging}".strip())
+    for option in (logging, archive.options(java_home)):
+        if option not in environ.get("SPARK_SUBMIT_OPTS", ""):
+            settings.set_variable("SPARK_SUBMIT_OPTS", f"{environ.get('SPARK_SUBMIT_OPTS', '')} {option}".strip())
+    if archive.NO_CONF.is_dir() and not {"SPARK_CONF_DIR", "SPARK_HOME"} & set(environ):
+        settings.set_variable("SPARK_CONF_DIR", str(archive.NO_CONF))
     resolved = jars.local()
-    if resolved:  # no look-up by Ivy at every start
-        overrides = {"spark.jars": ",".join(map(str, resolved)), jars.PACKAGES: "", **overrides}
+    if resolved:  # no look-up by Ivy at every start; on the class path they share the archive
+        listed = list(map(str, resolved))
+        here = {"spark.driver.extraClassPath": os.pathsep.join(listed), "spark.jars": ",".join(listed)}
+        overrides = {**here, jars.PACKAGES: "", **overrides}
     arguments = ["--properties-file", str(resources.path(DEFAULTS))]
     for key, value in overrides.items():
         arguments += ["--conf", f"{key}={value}"]

@@ -1,0 +1,107 @@
+"""The JVM's classes archived once (AppCDS), so that later starts map them instead of loading and checking each.
+
+``python -m lakehouse.spark.archive`` lets a JVM do what runs do, on two days of simulated responses, and archives what
+it has loaded by then. An archive holds for one JDK and for the jars as they stand; with others the JVM starts without
+it. The commands use it where it is; ``spark-submit`` starts its own JVM and does not.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lakehouse import resources, settings
+from lakehouse.errors import LakehouseError
+from lakehouse.spark import jars, java
+
+FIRST, LAST = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 3, tzinfo=UTC)
+LATER = datetime(2024, 1, 3, 12, tzinfo=UTC)
+"""Half a day on, the newest half-hours have been revised: the second run merges."""
+LARGEST_WAIT = 600
+"""Seconds that a JVM may take to run and to write its archive."""
+QUIET = "-Xlog:cds=off -Xlog:cds+dynamic=off"
+"""An archive that no longer fits is left aside without a word: what is lost is a second or two."""
+TRAIN = "--train"
+CACHE = resources.path("spark-defaults.conf").parent / ".cache" / "cds"
+"""The project's own place for the archive."""
+NO_CONF = CACHE / "conf"
+"""An empty folder in place of Spark's ``conf``: on a class path with a folder that holds files no archive is used."""
+
+
+def path(java_home: Path) -> Path:
+    """Where the archive for a JDK and the pinned jars stands, or would stand."""
+    release = java_home / "release"
+    made_of = [str(java_home), release.read_text() if release.is_file() else "", *(jar.name for jar in jars.local())]
+    name = hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:16]
+    return CACHE / f"{name}.jsa"
+
+
+def options(java_home: Path) -> str:
+    """The JVM's options that use the archive; none where there is none."""
+    archive = path(java_home)
+    return f"-XX:SharedArchiveFile={archive} {QUIET}" if archive.is_file() else ""
+
+
+def make() -> Path:
+    """Make the archive, unless it is here already.
+
+    Raises:
+        LakehouseError: the JVM failed or wrote none.
+    """
+    java_home = java.find(settings.environment())
+    archive = path(java_home)
+    if archive.is_file():
+        return archive
+    shutil.rmtree(CACHE, ignore_errors=True)
+    NO_CONF.mkdir(parents=True)
+    fresh = archive.with_suffix(".new")
+    said = subprocess.run(  # noqa: S603 (this very program)
+        [sys.executable, "-m", "lakehouse.spark.archive", TRAIN, str(fresh)],
+        capture_output=True,
+        text=True,
+        timeout=LARGEST_WAIT,
+        check=False,
+    )
+    if said.returncode != 0 or not fresh.is_file():
+        last = (said.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise LakehouseError(f"The JVM's classes could not be archived in {archive.parent}: {last}")
+    fresh.rename(archive)
+    return archive
+
+
+def train(into: Path) -> None:
+    """Load, revise and export two days in a JVM that archives its classes when it ends."""
+    from pyspark import SparkContext
+
+    from lakehouse.pipeline import STAGES, Run
+    from lakehouse.postgres import EmbeddedPostgres
+    from lakehouse.simulator import Simulator, run_in_thread
+
+    settings.set_variable("SPARK_SUBMIT_OPTS", f"-XX:ArchiveClassesAtExit={into}")
+    with tempfile.TemporaryDirectory() as place, run_in_thread(Simulator(seed=42, now=LAST)) as api:
+        chosen = settings.load({"root": f"{place}/lake", "api": {"url": api.url, "requests_per_second": 0}})
+        with EmbeddedPostgres(chosen.embedded_data):
+            for start, end in ((FIRST, LAST), (None, None)):
+                run = Run(chosen, "run")
+                with run.recorded():
+                    run.fetch(start, end)
+                    run.derive(STAGES)
+                api.now = LATER
+        jvm = SparkContext._gateway.proc  # type: ignore[union-attr]
+        run.work.store.spark.stop()
+        jvm.stdin.close()  # which is how it learns that it is to end
+        jvm.wait(LARGEST_WAIT)
+
+
+if __name__ == "__main__":
+    try:
+        if sys.argv[1:2] == [TRAIN]:
+            train(Path(sys.argv[2]))
+        else:
+            made = make()
+            print(f"{made.stat().st_size >> 20} MiB of classes in {made}")
+    except LakehouseError as error:
+        sys.exit(f"error: {error}")
