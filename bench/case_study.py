@@ -9,6 +9,7 @@ aggregates them, and holds the figures against those that follow from the API's 
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -44,13 +45,16 @@ EXPECTED = {
 
 
 def write_responses(folder: Path, first: date = FIRST_DAY, last: date = LAST_DAY) -> int:
-    """One file a day as the API would answer; how many."""
+    """One file a day as the API would answer, dated when the day had ended; how many."""
     api = CarbonIntensityApi(SEED)
     folder.mkdir(parents=True, exist_ok=True)
     for number in range((last - first).days + 1):
         day = first + timedelta(days=number)
         answer = api.answer(f"/regional/intensity/{day}T00:00Z/pt24h", now=ASKED_AT)
-        (folder / f"{day}.json").write_text("".join(answer.pieces))
+        file = folder / f"{day}.json"
+        file.write_text("".join(answer.pieces))
+        ended = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1, hours=1)
+        os.utime(file, (ended.timestamp(), ended.timestamp()))
     return (last - first).days + 1
 
 

@@ -18,7 +18,6 @@ from lakehouse.lake.tables import FUELS, GOLD, SILVER
 OURS = "lakehouse"
 CASE_STUDY, POLARS, DUCKDB = "case_study", "polars_delta", "duckdb_parquet"
 PEERS = {CASE_STUDY: "the case study's method", POLARS: "Polars + delta-rs", DUCKDB: "DuckDB, to Parquet"}
-RECEIVED_AT = "2025-02-01T00:00:00Z"
 SHARES = tuple(f"fuel_{fuel}" for fuel in FUELS)
 COMPARED = {
     "silver": ("regionid", "epoch_us(timestamp)", "shortname", "dno", "intensity_forecast", "intensity_index", *SHARES),
@@ -70,7 +69,7 @@ def compare(place: Path, responses: Path, tools: list[str], repeats: int) -> Com
     """
     lake = place / "bronze"
     here = environment(lake)
-    loaded = lakehouse(here, "import", str(responses), "--source", SOURCE, "--received-at", RECEIVED_AT, "--json")
+    loaded = lakehouse(here, "import", str(responses), "--source", SOURCE, "--received-at", "mtime", "--json")
     received = loaded.document["stages"][0]["counts"]["inserted"]
     times = {tool: Timed() for tool in tools}
     for number in range(repeats):

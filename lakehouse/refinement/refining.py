@@ -60,7 +60,7 @@ class Scope:
         return max((window.end for window in self.windows), default=None)
 
     def shared(self) -> list[datetime]:
-        """The half-hours that stand in the windows of several pending responses, whatever the API leaves out of them."""
+        """The half-hours that stand in the windows of several pending responses, by the windows alone."""
         spans = (Span(ceil(window.start) - HALF_HOUR, floor(window.end)) for window in self.windows)
         times = Counter(slot for span in spans for slot in span.slots())
         return [slot for slot, count in times.items() if count > 1]

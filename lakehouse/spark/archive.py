@@ -31,18 +31,18 @@ NO_CONF = CACHE / "conf"
 """An empty folder in place of Spark's ``conf``: on a class path with a folder that holds files no archive is used."""
 
 
-def path(java_home: Path) -> Path:
-    """Where the archive for a JDK and the pinned jars stands, or would stand."""
-    release = java_home / "release"
-    made_of = [str(java_home), release.read_text() if release.is_file() else "", *(jar.name for jar in jars.local())]
-    name = hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:16]
-    return CACHE / f"{name}.jsa"
+def find(java_home: Path) -> Path | None:
+    """The archive for a JDK and the pinned jars; none if there is none, or not all of it: the JVM would crash."""
+    for archive in CACHE.glob(f"{_name(java_home)}.*.jsa"):
+        if archive.name.split(".")[1] == str(archive.stat().st_size):
+            return archive
+    return None
 
 
 def options(java_home: Path) -> str:
     """The JVM's options that use the archive; none where there is none."""
-    archive = path(java_home)
-    return f"-XX:SharedArchiveFile={archive} {QUIET}" if archive.is_file() else ""
+    archive = find(java_home)
+    return f"-XX:SharedArchiveFile={archive} {QUIET}" if archive else ""
 
 
 def make() -> Path:
@@ -52,24 +52,27 @@ def make() -> Path:
         LakehouseError: the JVM failed or wrote none.
     """
     java_home = java.find(settings.environment())
-    archive = path(java_home)
-    if archive.is_file():
+    if archive := find(java_home):
         return archive
     shutil.rmtree(CACHE, ignore_errors=True)
     NO_CONF.mkdir(parents=True)
-    fresh = archive.with_suffix(".new")
-    said = subprocess.run(  # noqa: S603 (this very program)
-        [sys.executable, "-m", "lakehouse.spark.archive", TRAIN, str(fresh)],
-        capture_output=True,
-        text=True,
-        timeout=LARGEST_WAIT,
-        check=False,
-    )
-    if said.returncode != 0 or not fresh.is_file():
+    fresh = CACHE / "fresh"
+    _succeed(sys.executable, "-m", "lakehouse.spark.archive", TRAIN, str(fresh))
+    _succeed(str(java_home / "bin" / "java"), f"-XX:SharedArchiveFile={fresh}", *QUIET.split(), "-version")
+    return fresh.rename(CACHE / f"{_name(java_home)}.{fresh.stat().st_size}.jsa")
+
+
+def _name(java_home: Path) -> str:
+    release = java_home / "release"
+    made_of = [str(java_home), release.read_text() if release.is_file() else "", *(jar.name for jar in jars.local())]
+    return hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:16]
+
+
+def _succeed(*command: str) -> None:
+    said = subprocess.run(command, capture_output=True, text=True, timeout=LARGEST_WAIT, check=False)  # noqa: S603 (our own)
+    if said.returncode != 0:
         last = (said.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise LakehouseError(f"The JVM's classes could not be archived in {archive.parent}: {last}")
-    fresh.rename(archive)
-    return archive
+        raise LakehouseError(f"The JVM's classes could not be archived in {CACHE}: {last}")
 
 
 def train(into: Path) -> None:

@@ -1,0 +1,49 @@
+"""The benchmark on ten days: every tool gives the same rows, and a lake lives as it is measured. Never its times."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from bench import daily, document
+from bench.case_study import write_responses
+from bench.document import Measured
+from bench.tools import CASE_STUDY, DUCKDB, OURS, PEERS, POLARS, agreed, compare
+
+pytestmark = pytest.mark.slow
+
+FIRST, LAST = date(2023, 12, 27), date(2024, 1, 5)
+ROWS = {"silver": 10 * 48 * 18 + 18, "gold": 11 * 18}
+"""The first request gives the half-hour before its day, too."""
+
+
+def test_measures_tools_that_agree_and_a_lake_that_lives(tmp_path: Path) -> None:
+    responses = tmp_path / "responses"
+    assert write_responses(responses, FIRST, LAST) == 10
+    found = compare(tmp_path, responses, [OURS, *PEERS], repeats=1)
+    assert found.responses == 10
+    assert found.rows == ROWS
+    assert found.duplicates > 0  # of New Year, whose label follows the year of the request
+    assert set(found.times) == {OURS, CASE_STUDY, POLARS, DUCKDB}
+    life = daily.live(tmp_path / OURS, LAST, repeats=1)
+    assert len(life.new_day) == len(life.nothing_new) == 1
+    lines = document.written([Measured(0, found, life)], "--days 10")
+    assert [line for line in lines if line.startswith("| Polars + delta-rs |")]
+    assert f"{ROWS['silver']:,} half-hours" in "\n".join(lines)
+
+
+def test_notices_a_tool_that_gives_another_number(tmp_path: Path) -> None:
+    write_responses(tmp_path / "responses", FIRST, FIRST)
+    compare(tmp_path, tmp_path / "responses", [OURS, DUCKDB], repeats=1)
+    (tmp_path / "responses" / f"{FIRST}.json").unlink()
+    write_responses(tmp_path / "responses", LAST, LAST)
+    with pytest.raises(SystemExit, match=r"silver: [0-9,]+ rows of lakehouse and duckdb_parquet differ"):
+        again(tmp_path)
+
+
+def again(place: Path) -> None:
+    """DuckDB once more, on what the folder holds now, against the lakehouse of before."""
+    from bench.peers import duckdb_parquet
+
+    duckdb_parquet.main(str(place / "responses"), str(place / DUCKDB))
+    agreed(place, [OURS, DUCKDB])
