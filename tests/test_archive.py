@@ -66,5 +66,5 @@ def test_starts_spark_and_delta_from_the_archive(tmp_path: Path) -> None:
 def test_says_that_the_archive_could_not_be_made(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "NO_CONF", cache / "conf")
     monkeypatch.setattr(archive.sys, "executable", "/bin/false")
-    with pytest.raises(LakehouseError, match="could not be archived in .*: it said nothing"):
+    with pytest.raises(LakehouseError, match=r"could not be archived in .*: it said nothing"):
         archive.make()

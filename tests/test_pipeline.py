@@ -15,6 +15,7 @@ from lakehouse import settings
 from lakehouse.errors import LakehouseError, SourceMismatchError, UsageError
 from lakehouse.history import query
 from lakehouse.ingestion.ingest import ReceivedAt
+from lakehouse.lake.store import Store
 from lakehouse.lake.tables import RUNS
 from lakehouse.pipeline import STAGES, Report, Run
 from lakehouse.postgres import PostgresTarget, connect
@@ -97,6 +98,7 @@ def test_imports_a_recorded_answer_to_the_last_digit(
         (date(2020, 1, 1), Decimal("188.13"), Decimal("27.69"), 48, True),
         (date(2020, 1, 2), Decimal("86.00"), Decimal("29.92"), 47, False),
     ]
+    Store(spark, lake_root).register()
     stored = spark.sql("SELECT body, body_sha256, source FROM bronze.regional_intensity").first()
     assert bytes(stored.body) == (recorded / TWO_DAYS).read_bytes()
     assert stored.source == "https://api.carbonintensity.org.uk"
@@ -142,6 +144,7 @@ def test_loads_across_new_year_and_an_outage_then_only_what_was_revised(
     after = {row[0]: row[1] for row in published(database, "SELECT ctid::text, xmin::text FROM carbon_data.dim_region")}
     assert after == before
 
+    Store(spark, lake_root).register()
     gold = [tuple(row) for row in spark.sql("SELECT * FROM gold.carbon_intensity_daily ORDER BY 1, 2").collect()]
     assert published(database, "SELECT * FROM carbon_data.carbon_intensity_daily ORDER BY 1, 2") == gold
 
@@ -226,6 +229,7 @@ def test_keeps_one_row_a_run_with_its_versions(
     with pytest.raises(UsageError):
         run_with(chosen, lambda run: run.take_in([Path("/does/not/exist")], None, ReceivedAt(None)), "import")
     run_with(chosen, lambda run: run.derive(["silver"]), "silver")
+    Store(spark, lake_root).register()
     rows = spark.sql("SELECT lake_version, command, status, error, versions FROM ops.runs ORDER BY 1").collect()
     assert [(row.lake_version, row.command, row.status) for row in rows] == [
         (1, "import", "failed"),

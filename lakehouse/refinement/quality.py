@@ -162,7 +162,8 @@ def _array(texts: Collection[str]) -> str:
 
 
 _ROUNDED = "try_cast(percs AS ARRAY<DECIMAL(5,2)>)"
-"""Equal arrays may hold nulls; looking for what no share is gives null if one is null."""
+_NONE_NULL = f"NOT array_contains(percs, CAST(-999 AS {SHARE}))"
+"""Looking for what no share is gives null if one is null; that counts as broken."""
 _KNOWN_SUM = " + ".join([f"fuel_{fuel}" for fuel in FUELS] + [f"coalesce(fuel_{fuel}, 0)" for fuel in LATER_FUELS])
 _SHORTNAMES = _array([region.shortname for region in REGIONS])
 _OPERATORS = _array([region.dno for region in REGIONS])
@@ -190,9 +191,14 @@ RULES = Rules(
             "shares_exact",
             QUARANTINE,
             "percent, at most two decimals",
-            f"percs = CAST({_ROUNDED} AS ARRAY<{SHARE}>) AND NOT array_contains(percs, CAST(-999 AS {SHARE}))",
+            f"percs = CAST({_ROUNDED} AS ARRAY<{SHARE}>) AND {_NONE_NULL}",
         ),
-        Rule("shares_in_range", QUARANTINE, "percent", "array_min(percs) >= 0 AND array_max(percs) <= 100"),
+        Rule(
+            "shares_in_range",
+            QUARANTINE,
+            "percent",
+            f"fuels_missing = 0 AND array_min(percs) >= 0 AND array_max(percs) <= 100 AND {_NONE_NULL}",
+        ),
         Rule(
             "mix_is_whole",
             QUARANTINE,
