@@ -5,7 +5,7 @@ from lakehouse.history.states import State
 from lakehouse.lake import commits
 from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER, Table
 from lakehouse.refinement import stages
-from lakehouse.refinement.stages import Layout, StageReport, Work
+from lakehouse.refinement.stages import StageReport, Work
 from lakehouse.settings import Settings
 
 STAGE = "restore"
@@ -41,7 +41,7 @@ def restore(work: Work, state: State, table: Table) -> StageReport:
         table,
         now,
         commit,
-        Layout(_ALONG.get(table.name, table.key[0])),
+        _ALONG.get(table.name, table.key[0]),
         is_whole=True,
         values=table.beside_key,
     )

@@ -10,7 +10,7 @@ from lakehouse.lake import cursors
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import DIM_REGION, GOLD, SILVER
 from lakehouse.refinement import gold, stages
-from lakehouse.refinement.stages import Layout, StageReport, Work
+from lakehouse.refinement.stages import StageReport, Work
 
 DAYS = pa.schema([("regionid", pa.int32()), ("date_recorded", pa.date32())])
 """Gold's key as Arrow, for handing keys to Spark without its Python workers."""
@@ -36,7 +36,7 @@ def aggregate(work: Work, *, full: bool = False) -> StageReport:
         current = current.where(F.col("date_recorded").between(first, last)).join(days, list(GOLD.key), "left_semi")
     wanted = source.transform(gold.daily)
     version, account, counted = stages.bring(
-        work, wanted, current, GOLD, table, commit, Layout("date_recorded"), is_whole=touched is None
+        work, wanted, current, GOLD, table, commit, "date_recorded", is_whole=touched is None
     )
     return StageReport("gold", version, counted.counts(), reads, account=account)
 
@@ -52,7 +52,7 @@ def describe_regions(work: Work, *, full: bool = False) -> StageReport:
     wanted = work.store.read(GOLD, days.version).transform(gold.regions)
     current = work.store.read(DIM_REGION, table.version)
     version, account, counted = stages.bring(
-        work, wanted, current, DIM_REGION, table, commit, Layout("regionid"), is_whole=True
+        work, wanted, current, DIM_REGION, table, commit, "regionid", is_whole=True
     )
     return StageReport("dim_region", version, counted.counts(), reads, account=account)
 

@@ -3,11 +3,9 @@
 The pieces are parsed once and kept; everything that is counted is counted of them, before anything is written.
 """
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-import pyarrow as pa
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
@@ -17,11 +15,13 @@ from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER
 from lakehouse.refinement import silver, stages
 from lakehouse.refinement.quality import DRIFT, FAIL, RULES, RuleResult, Rules
-from lakehouse.refinement.stages import GateError, Layout, StageReport, Tally, Work
-from lakehouse.windows import HALF_HOUR, Span, Window, ceil, floor
+from lakehouse.refinement.stages import GateError, StageReport, Tally, Work
+from lakehouse.windows import HALF_HOUR, Window
 
 KEPT = ("position", "is_pending", "is_plain", "landing", "region", "period_from", "unknown", "broken")
 """What is kept of a piece beside Silver's columns."""
+MONTH = "_month"
+"""Column of a first load: which month of it a piece belongs to, from 0."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,6 @@ class Scope:
     def high(self) -> datetime | None:
         """The last half-hour."""
         return max((window.end for window in self.windows), default=None)
-
-    def shared(self) -> list[datetime]:
-        """The half-hours that stand in the windows of several pending responses, by the windows alone."""
-        spans = (Span(ceil(window.start) - HALF_HOUR, floor(window.end)) for window in self.windows)
-        times = Counter(slot for span in spans for slot in span.slots())
-        return [slot for slot, count in times.items() if count > 1]
 
 
 def refine(work: Work, *, full: bool = False, again: bool = False, contract: Contract | None = None) -> StageReport:
@@ -211,13 +205,17 @@ def _write(
     """Bring Silver to what the good pieces say: all of it, or the part that follows from the scope."""
     good = judged.transform(silver.good, rules=rules)
     current = work.store.read(SILVER, table.version)
-    if scope.is_whole:
-        shared = pa.table({"timestamp": pa.array(scope.shared(), pa.timestamp("us", "UTC"))})
-        wanted = silver.newest_of_all(good, work.store.spark.createDataFrame(shared))
-        layout = _months(scope) if stages.is_empty(table) else Layout("timestamp")
-        version, account, counted = stages.bring(work, wanted, current, SILVER, table, commit, layout, is_whole=True)
+    if scope.is_whole and stages.is_empty(table):
+        wanted = _by_month(good, scope).transform(silver.newest, within=(MONTH,))
+        version, account, counted = stages.fill(work, wanted, SILVER, table, commit)
         return version, account, found.counts(counted)
     wanted, keys = silver.newest(good), None
+    if scope.is_whole:
+        wanted = wanted.select(*SILVER.column_names)
+        version, account, counted = stages.bring(
+            work, wanted, current, SILVER, table, commit, "timestamp", is_whole=True
+        )
+        return version, account, found.counts(counted)
     current = current.where(F.col("timestamp").between(F.lit(scope.low), F.lit(scope.high)))
     if scope.again:
         slots = F.broadcast(silver.slots(scope.pending).distinct())
@@ -233,7 +231,7 @@ def _write(
         SILVER,
         table,
         commit,
-        Layout("timestamp"),
+        "timestamp",
         is_whole=False,
         deleting=scope.again,
     )
@@ -259,13 +257,17 @@ def _quarantine(
         current = current.join(ids, "response_id", "left_semi")
     commit = work.commit("quarantine", {BRONZE.name: bronze}, writes=(QUARANTINE, now))
     is_whole = scope.is_whole or stages.is_empty(now)
-    stages.bring(work, wanted, current, QUARANTINE, now, commit, Layout("response_id"), is_whole=is_whole)
+    stages.bring(work, wanted, current, QUARANTINE, now, commit, "response_id", is_whole=is_whole)
     return work.snapshot(QUARANTINE)
 
 
-def _months(scope: Scope) -> Layout:
-    """A file a month: 26,784 rows at most, so that a later day's MERGE copies that many and not years."""
+def _by_month(pieces: DataFrame, scope: Scope) -> DataFrame:
+    """The pieces with their ``MONTH``, every month in a partition of its own, and so later in a file of its own.
+
+    A file holds 26,784 rows at most: a later day's MERGE copies that many and not years.
+    """
     if scope.low is None or scope.high is None:
-        return Layout("timestamp")
+        return pieces.withColumn(MONTH, F.lit(0)).repartitionById(1, MONTH)
     month = (F.year("timestamp") - scope.low.year) * 12 + F.month("timestamp") - 1
-    return Layout("timestamp", (scope.high.year - scope.low.year + 1) * 12, month.cast("int"))
+    months = (scope.high.year - scope.low.year + 1) * 12
+    return pieces.withColumn(MONTH, month.cast("int")).repartitionById(months, MONTH)

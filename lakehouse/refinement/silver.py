@@ -20,7 +20,6 @@ __all__ = [
     "good",
     "judged",
     "newest",
-    "newest_of_all",
     "odd_pieces",
     "overlapping",
     "pieces",
@@ -77,30 +76,18 @@ def refused(judged: DataFrame, *, bronze: DataFrame, rules: Rules = RULES) -> Da
     return bad.join(texts_of_pieces(bronze), ["response_id", "position"], "left").select(*QUARANTINE.column_names)
 
 
-def newest(good: DataFrame) -> DataFrame:
+def newest(good: DataFrame, *, within: tuple[str, ...] = ()) -> DataFrame:
     """One row per (regionid, timestamp): the newest piece by (ingestion_timestamp, response_id, position).
 
-    ``has_pending``: whether a pending response speaks of the key.
+    ``has_pending``: whether a pending response speaks of the key. ``within``: columns that follow from the key and by
+    which the pieces are partitioned already; they stay where they are.
     """
-    by_key = Window.partitionBy(*SILVER.key)
+    by_key = Window.partitionBy(*within, *SILVER.key)
     newest_first = by_key.orderBy(*(F.col(name).desc() for name in ("ingestion_timestamp", "response_id", "position")))
     ranked = good.withColumns(
         {"_rank": F.row_number().over(newest_first), "has_pending": F.max("is_pending").over(by_key)}
     )
     return ranked.where("_rank = 1").select(*SILVER.column_names, "has_pending")
-
-
-def newest_of_all(good: DataFrame, shared: DataFrame) -> DataFrame:
-    """The same, when all half-hours that stand in the windows of several responses are ``shared`` (``timestamp``).
-
-    Most stand in the window of one response alone; if that is plain, its pieces are compared with none. (Windows hold
-    all good pieces of their responses: a rule refuses the others.)
-    """
-    shared = F.broadcast(shared.select("timestamp", F.lit(True).alias("_is_shared")))
-    marked = good.join(shared, "timestamp", "left")
-    is_alone = F.col("is_plain") & F.col("_is_shared").isNull()
-    alone = marked.where(is_alone).select(*SILVER.column_names)
-    return alone.unionByName(marked.where(~is_alone).transform(newest).select(*SILVER.column_names))
 
 
 def repeated(good: DataFrame) -> DataFrame:

@@ -7,7 +7,7 @@ way the same comparison decides what is written, so the result is the same.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.errors import LakehouseError, QualityError
@@ -129,25 +129,9 @@ def tally(changes: DataFrame, along: str) -> Tally:
     )
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How the first load of a table is laid out: sorted ``along`` a column, in ``parts`` numbered by ``part``."""
-
-    along: str
-    parts: int = 1
-    part: Column | None = None
-
-    def arrange(self, rows: DataFrame, key: Sequence[str]) -> DataFrame:
-        """The rows in their files' order; a part never shares a file with another."""
-        apart = rows.coalesce(1) if self.part is None else rows.repartitionById(self.parts, self.part)
-        return apart.sortWithinPartitions(self.along, *(name for name in key if name != self.along))
-
-
-def fill(
-    work: Work, rows: DataFrame, table: Table, now: Snapshot, commit: Commit, layout: Layout
-) -> tuple[int | None, str, Tally]:
+def fill(work: Work, rows: DataFrame, table: Table, now: Snapshot, commit: Commit) -> tuple[int | None, str, Tally]:
     """Append to an empty table: the version written (None without a row), the account, and how many rows."""
-    written = work.store.append(layout.arrange(rows, table.key), table, commit)
+    written = work.store.append(rows, table, commit)
     if written.version == now.version:  # Delta makes no commit of nothing
         return None, stands(commit, now), Tally()
     account = stands(commit, work.snapshot(table))
@@ -166,7 +150,7 @@ def bring(
     table: Table,
     now: Snapshot,
     commit: Commit,
-    layout: Layout,
+    along: str,
     *,
     is_whole: bool,
     deleting: bool = True,
@@ -174,11 +158,13 @@ def bring(
 ) -> tuple[int | None, str, Tally]:
     """Make ``current``, a part of the table or all of it (``is_whole``), what is ``wanted``, in one commit or none.
 
-    ``values``: the columns that make a difference, by default those that carry the row's value. The version written
+    ``along``: the column that files are laid out by. ``values``: the columns that make a difference, by default those
+    that carry the row's value. The version written
     (None: nothing differed), the account, and the counts.
     """
     if is_whole and is_empty(now):
-        return fill(work, wanted, table, now, commit, layout)
+        in_order = wanted.coalesce(1).sortWithinPartitions(along, *(name for name in table.key if name != along))
+        return fill(work, in_order, table, now, commit)
     changes = difference(
         wanted,
         current,
@@ -188,13 +174,13 @@ def bring(
         with_equals=not is_whole,
     ).persist()
     try:
-        counted = tally(changes, layout.along)
+        counted = tally(changes, along)
         if is_whole:
             written_over = counted.rows.get(UPDATE, 0) + counted.rows.get(DELETE, 0)
             counted = replace(counted, equal=current.count() - written_over)
         if counted.total == 0:
             return None, stands(commit, now), counted
-        bounds = F.col(f"t.{layout.along}").between(F.lit(counted.low), F.lit(counted.high))
+        bounds = F.col(f"t.{along}").between(F.lit(counted.low), F.lit(counted.high))
         version = work.store.merge(changes.where(F.col(CHANGE) != EQUAL), table, commit, bounds).version
         return version, stands(commit, work.snapshot(table)), counted
     finally:
