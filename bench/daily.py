@@ -37,17 +37,17 @@ def live(lake: Path, last_day: date, repeats: int) -> Days:
         here = environment(lake, LAKEHOUSE_API__URL=url)
         found.first_export = lakehouse(here, "export", "--json").seconds
         for number in range(1, repeats + 1):
-            day = str(last_day + timedelta(days=number))
-            done = lakehouse(here, "run", "--from", day, "--to", day, "--json")
+            day = ("--from", str(last_day + timedelta(days=number)), "--to", str(last_day + timedelta(days=number + 1)))
+            done = lakehouse(here, "run", *day, "--json")
             counts = {stage["stage"]: stage["counts"] for stage in done.document["stages"]}
             if counts["export"]["inserted"] < 1:
-                raise SystemExit(f"{day} brought no new row: {counts}")
+                raise SystemExit(f"{' '.join(day)} brought no new row: {counts}")
             found.new_day.append(done.seconds)
             found.mebibytes = max(found.mebibytes, done.peak // 2**20)
             print(f"  new day   {done.seconds:8.1f} s", flush=True)
         before = _versions(lake)
         for _ in range(repeats):
-            done = lakehouse(here, "run", "--from", day, "--to", day, "--json")
+            done = lakehouse(here, "run", *day, "--json")
             export = done.document["stages"][-1]["counts"]
             if _versions(lake) != before or any(export[kind] for kind in ("inserted", "updated", "deleted")):
                 raise SystemExit(f"a run with nothing new wrote something: {before} {_versions(lake)} {export}")

@@ -1,5 +1,6 @@
 """The benchmark on ten days: every tool gives the same rows, and a lake lives as it is measured. Never its times."""
 
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -45,5 +46,6 @@ def again(place: Path) -> None:
     """DuckDB once more, on what the folder holds now, against the lakehouse of before."""
     from bench.peers import duckdb_parquet
 
+    shutil.rmtree(place / DUCKDB)
     duckdb_parquet.main(str(place / "responses"), str(place / DUCKDB))
     agreed(place, [OURS, DUCKDB])

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from pyspark.sql import SparkSession
 
+from lakehouse.lake.store import Store
 from lakehouse.pipeline import STAGES, Report, Run
 from lakehouse.postgres import PostgresTarget
 from lakehouse.settings import Settings
@@ -37,6 +38,7 @@ def test_loads_three_years_to_the_exact_row_and_nothing_twice(
     assert counts(first, "gold")["inserted"] == 19_710
     assert counts(first, "export")["inserted"] == 19_710
 
+    Store(spark, lake_root).register()
     distinct = spark.sql(
         "SELECT count(*) AS n, count(DISTINCT regionid, timestamp) AS keys FROM silver.regional_half_hourly"
     ).first()
