@@ -36,7 +36,7 @@ class Watched:
         )
         said: list[str] = []
         self._last: list[str] = []
-        readers = [Thread(target=self._follow), Thread(target=lambda: said.append(self._process.stdout.read()))]  # type: ignore[union-attr]
+        readers = [Thread(target=self._follow), Thread(target=lambda: said.append(self._process.stdout.read()))]
         for reader in readers:
             reader.start()
         while True:

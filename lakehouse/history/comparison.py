@@ -114,13 +114,13 @@ def compare(
     values = ", ".join(
         f'{text} AS "{side}_{number}"' for side, texts in sides.items() for number, text in enumerate(texts)
     )
-    joined = f'SELECT {key}, {kind} AS "row"{", " + values if values else ""} FROM o FULL OUTER JOIN n ON {on}'  # noqa: S608
+    joined = f'SELECT {key}, {kind} AS "row"{", " + values if values else ""} FROM o FULL OUTER JOIN n ON {on}'  # noqa: S608 (our own names)
     changes = ", ".join(
         f'count(*) FILTER (WHERE "row" = \'{CHANGED}\' AND "o_{n}" IS DISTINCT FROM "n_{n}") AS "d_{n}"'
         for n in range(len(compared))
     )
     counted = delta_log.asked(
-        f'SELECT "row", count(*) AS n{", " + changes if changes else ""} FROM ({joined}) GROUP BY "row"',  # noqa: S608
+        f'SELECT "row", count(*) AS n{", " + changes if changes else ""} FROM ({joined}) GROUP BY "row"',  # noqa: S608 (our own names)
         o=old,
         n=new,
     ).to_pylist()
@@ -129,7 +129,7 @@ def compare(
     by_column = {name: int(altered.get(f"d_{number}", 0)) for number, name in enumerate(compared)}
     order = ", ".join(f'"{name}"' for name in table.key)
     shown: pa.Table = delta_log.asked(
-        f"SELECT * FROM ({joined}) WHERE \"row\" <> 'same' ORDER BY {order} LIMIT {int(limit)}",  # noqa: S608
+        f"SELECT * FROM ({joined}) WHERE \"row\" <> 'same' ORDER BY {order} LIMIT {int(limit)}",  # noqa: S608 (our own names)
         o=old,
         n=new,
     )

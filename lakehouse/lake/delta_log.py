@@ -79,7 +79,7 @@ class Snapshot:
         and then when it exits (apache/arrow#34314).
         """
         names = ", ".join(f'"{name}"' for name in columns)
-        return self._asked(f"SELECT {names} FROM rows" + (f" WHERE {where}" if where else ""))  # noqa: S608
+        return self._asked(f"SELECT {names} FROM rows" + (f" WHERE {where}" if where else ""))  # noqa: S608 (our own names)
 
     def highest(self, column: str, where: str | None = None) -> Any:
         """The highest value of a column, None if there is none."""
@@ -90,13 +90,13 @@ class Snapshot:
         return self._only(f'min("{column}")', where)
 
     def _only(self, value: str, where: str | None) -> Any:
-        query = f"SELECT {value} AS value FROM rows" + (f" WHERE {where}" if where else "")  # noqa: S608
+        query = f"SELECT {value} AS value FROM rows" + (f" WHERE {where}" if where else "")  # noqa: S608 (our own names)
         return self._asked(query).column("value").to_pylist()[0]
 
     def newest_rows(self, columns: Sequence[str], by: str, limit: int) -> list[dict[str, Any]]:
         """The named columns of the ``limit`` rows with the highest ``by``, highest first."""
         names = ", ".join(f'"{name}"' for name in columns)
-        query = f'SELECT {names} FROM rows ORDER BY "{by}" DESC LIMIT {int(limit)}'  # noqa: S608
+        query = f'SELECT {names} FROM rows ORDER BY "{by}" DESC LIMIT {int(limit)}'  # noqa: S608 (our own names)
         found: list[dict[str, Any]] = self._asked(query).to_pylist()
         return found
 

@@ -104,7 +104,7 @@ class Store:
             if versions is None:
                 what = f"USING delta LOCATION '{_quoted(self.path(table))}'"
             else:
-                what = f"AS SELECT * FROM delta.`{self.path(table)}` VERSION AS OF {versions[table.name]}"  # noqa: S608
+                what = f"AS SELECT * FROM delta.`{self.path(table)}` VERSION AS OF {versions[table.name]}"  # noqa: S608 (our own names)
             self.spark.sql(f"CREATE {kind} IF NOT EXISTS {table.name} {what}")
         self.spark.conf.set(REGISTERED, f"{kind} {meant}")
 
