@@ -4,15 +4,19 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from chispa import assert_df_equality
+from deltalake import write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse.lake import delta_log
 from lakehouse.lake.tables import SILVER
-from lakehouse.refinement import silver
+from lakehouse.refinement import refining, silver
 from lakehouse.refinement.quality import RULES
 
 BRONZE = (
@@ -69,7 +73,7 @@ def judged(spark: SparkSession) -> Callable[..., DataFrame]:
             for number, body in enumerate(bodies, start=1)
         ]
         bronze = spark.createDataFrame(rows, BRONZE)
-        return bronze.transform(silver.pieces).transform(silver.typed).transform(silver.judged)
+        return bronze.transform(silver.pieces).transform(silver.judged)
 
     return made
 
@@ -243,7 +247,7 @@ def test_quarantines_each_piece_with_its_own_text(spark: SparkSession, judged: C
     text = f'{{"data": [{{"from": "{NOON[0]}", "to": "{NOON[1]}", "regions": [{odd}, 7]}}]}}'
     row = ("r01", 1, at("2024-01-03"), at("2024-01-02T00:30"), at("2024-01-03"), 1, bytearray(text.encode()))
     bronze = spark.createDataFrame([row], BRONZE)
-    judged_pieces = bronze.transform(silver.pieces).transform(silver.typed).transform(silver.judged)
+    judged_pieces = bronze.transform(silver.pieces).transform(silver.judged)
     found = judged_pieces.transform(silver.refused, bronze=bronze).orderBy("position").collect()
     assert [(piece.position, piece.regionid, piece.piece) for piece in found] == [(0, "12", odd), (1, None, "7")]
 
@@ -269,15 +273,17 @@ def test_falls_back_to_an_older_piece_when_the_newest_is_refused(judged: Callabl
     assert [row.response_id for row in found.transform(silver.good).transform(silver.newest).collect()] == ["r01"]
 
 
-def test_finds_only_newer_responses_that_overlap(spark: SparkSession) -> None:
-    schema = "response_id STRING, window_start TIMESTAMP, window_end TIMESTAMP, ingestion_timestamp TIMESTAMP"
-    consumed = spark.createDataFrame(
-        [
-            ("newer", at("2024-01-02"), at("2024-01-03"), at("2024-02-03")),
-            ("older", at("2024-01-02"), at("2024-01-03"), at("2024-02-01")),
-            ("elsewhere", at("2024-01-05"), at("2024-01-06"), at("2024-02-03")),
-        ],
-        schema,
-    )
-    pending = spark.createDataFrame([("p", at("2024-01-03"), at("2024-01-04"), at("2024-02-02"))], schema)
-    assert [row.response_id for row in silver.overlapping(consumed, pending).collect()] == ["newer"]
+def test_finds_the_responses_that_speak_of_the_same_half_hours(tmp_path: Path) -> None:
+    responses = [
+        ("newer", at("2024-01-02"), at("2024-01-03"), at("2024-02-03"), 1, 48),
+        ("older", at("2024-01-02"), at("2024-01-03"), at("2024-02-01"), 1, 47),
+        ("elsewhere", at("2024-01-05"), at("2024-01-06"), at("2024-02-03"), 1, 48),
+        ("pending", at("2024-01-03"), at("2024-01-04"), at("2024-02-02"), 2, 48),
+    ]
+    names = ["response_id", "window_start", "window_end", "ingestion_timestamp", "landing", "n_periods"]
+    rows = [dict(zip(names, row, strict=True)) for row in responses]
+    write_deltalake(str(tmp_path / "bronze"), pa.Table.from_pylist(rows))
+    bronze = delta_log.open_table(str(tmp_path / "bronze"))
+    assert bronze is not None
+    assert refining.responses_beside(bronze, "landing > 1", older_too=False) == {"newer": 48}
+    assert refining.responses_beside(bronze, "landing > 1", older_too=True) == {"newer": 48, "older": 47}

@@ -12,7 +12,9 @@ MODULES = {
 }
 FRAMES = {
     "refinement.silver": {"refinement.bodies", "refinement.quality", "lake.tables"},
-    "refinement.bodies": {"refinement.quality", "lake.tables"},
+    "refinement.bodies": {"refinement", "refinement.plain_bodies", "refinement.odd_bodies", "lake.tables"},
+    "refinement.odd_bodies": {"refinement.plain_bodies", "lake.tables"},
+    "refinement.plain_bodies": {"lake.tables"},
     "refinement.quality": {"lake.tables"},
     "refinement.gold": {"lake.tables"},
     "refinement.difference": set(),

@@ -36,7 +36,7 @@ def statements(bronze: DataFrame, *, rules: Rules = RULES) -> DataFrame:
     ``number`` (from 1, among the good ones of the key), ``change`` (of ``intensity_forecast`` against the good one
     before, gCO2/kWh) and ``counts``: whether it is the one that Silver holds.
     """
-    judged = bronze.transform(silver.pieces).transform(silver.typed).transform(silver.judged, rules=rules)
+    judged = bronze.transform(silver.pieces).transform(silver.judged, rules=rules)
     is_good = ~rules.refuses(F.col("broken"))
     key = Window.partitionBy(*SILVER.key, is_good)
     in_order = key.orderBy("ingestion_timestamp", "response_id", "position")

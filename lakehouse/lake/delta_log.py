@@ -19,6 +19,10 @@ from lakehouse.files import opened
 from lakehouse.lake.commits import Pin, commit_id
 
 
+class FeedError(LakehouseError):
+    """A table's changes cannot be read; it can still be computed anew."""
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """One table at one version."""
@@ -57,6 +61,11 @@ class Snapshot:
         """The type of each column, in table order."""
         return {field.name: field.type for field in pa.schema(self.table.schema())}
 
+    def as_declared(self, rows: pa.Table) -> pa.Table:
+        """Rows with columns of this table in the table's own types; an engine may have given wider ones."""
+        types = self.arrow_types()
+        return rows.cast(pa.schema([(name, types[name]) for name in rows.column_names]))
+
     def version_at(self, moment: datetime) -> int | None:
         """The newest version committed at or before ``moment`` (aware); None: the table is younger."""
         limit = moment.timestamp() * 1000
@@ -80,6 +89,20 @@ class Snapshot:
         """
         names = ", ".join(f'"{name}"' for name in columns)
         return self._asked(f"SELECT {names} FROM rows" + (f" WHERE {where}" if where else ""))  # noqa: S608 (our own names)
+
+    def changes(self, since: int, columns: Sequence[str]) -> pa.Table:
+        """The named columns of every row that was inserted, updated or deleted after version ``since``, once.
+
+        Raises:
+            FeedError: the files or the log do not reach back so far.
+        """
+        try:
+            feed = self.table.load_cdf(starting_version=since + 1, ending_version=self.version, columns=list(columns))
+            rows = pa.table(feed.read_all()).select(list(columns))
+        except (DeltaError, OSError) as error:
+            why = str(error).splitlines()[0]
+            raise FeedError(f"The changes of {self.path} after version {since} cannot be read: {why}") from error
+        return self.as_declared(rows).group_by(list(columns)).aggregate([])
 
     def highest(self, column: str, where: str | None = None) -> Any:
         """The highest value of a column, None if there is none."""

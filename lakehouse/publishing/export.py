@@ -6,6 +6,7 @@ result with those that Spark finds in Gold; where they differ, all of Gold is st
 
 import logging
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 from pyspark.errors import PySparkException
@@ -13,6 +14,7 @@ from pyspark.sql import DataFrame
 from sqlalchemy import Connection
 
 from lakehouse.history.states import State
+from lakehouse.lake.delta_log import FeedError
 from lakehouse.lake.tables import DIM_REGION, GOLD
 from lakehouse.postgres import PostgresTarget
 from lakehouse.publishing import export_log, gold_versions, mirror, staging, verification
@@ -88,14 +90,16 @@ def _bring(
             return last.counts.untouched()
         else:
             is_known = wanted.reaches(last.gold)
-    proof = wanted.checksums()
-    if last is not None and is_known and not full:
-        try:
-            days = staging.changed(wanted.rows(GOLD), wanted.changes_from(last.gold))
-            return _replace(days, wanted, connection, target, run_id, proof)
-        except (ProofError, UnreadableError, PySparkException) as error:
-            log.info("The changes alone do not do (%s); all of Gold is staged.", error)
-    return _replace(staging.everything(wanted.rows(GOLD)), wanted, connection, target, run_id, proof, full=True)
+    rows = wanted.rows(GOLD)
+    with ThreadPoolExecutor(1) as beside:
+        proof = beside.submit(wanted.checksums)  # while the rows are staged
+        if last is not None and is_known and not full:
+            try:
+                days = staging.changed(rows, wanted.changed_since(last.gold))
+                return _replace(days, wanted, connection, target, run_id, proof)
+            except (ProofError, UnreadableError, FeedError, PySparkException) as error:
+                log.info("The changes alone do not do (%s); all of Gold is staged.", error)
+        return _replace(staging.everything(rows), wanted, connection, target, run_id, proof, full=True)
 
 
 def _replace(
@@ -104,13 +108,14 @@ def _replace(
     connection: Connection,
     target: PostgresTarget,
     run_id: str,
-    proof: Mapping[str, Checksum],
+    proof: "Future[dict[str, Checksum]]",
     *,
     full: bool = False,
 ) -> Exported:
     mirror.clear_staging(connection)
     staging.stage_days(days, run_id, target)
-    staged = export_log.totals(proof)[0].rows if full else None
+    expected = proof.result()
+    staged = export_log.totals(expected)[0].rows if full else None
     with connection.begin():
         staging.stage_regions(connection, wanted.regions, run_id)
         return mirror.apply_staged(
@@ -119,7 +124,7 @@ def _replace(
             gold=replace(wanted.gold, lake_version=wanted.lake_version),
             full=full,
             staged_rows=staged,
-            proof=proof,
+            proof=expected,
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
@@ -13,7 +14,7 @@ from lakehouse.history import releases
 from lakehouse.history.states import State
 from lakehouse.lake import commits, delta_log
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.store import Store
+from lakehouse.lake.store import FEW_ROWS, Store
 from lakehouse.lake.tables import DIM_REGION, GOLD, Table
 from lakehouse.publishing import checksums
 from lakehouse.publishing.export_log import Checksum, GoldVersion
@@ -39,8 +40,15 @@ class Wanted:
 
     def rows(self, table: Table) -> DataFrame:
         """All rows of Gold's days or of the regions."""
-        snapshot = self.days if table is GOLD else self.regions
-        return self.store.read(table, snapshot.version)
+        if table is DIM_REGION:
+            return self.store.few(self.regions, self.regions.column_names)
+        return self._days
+
+    @cached_property
+    def _days(self) -> DataFrame:
+        if self.days.totals()["rows"] <= FEW_ROWS:
+            return self.store.few(self.days, self.days.column_names)
+        return self.store.read(GOLD, self.days.version)
 
     def checksums(self) -> dict[str, Checksum]:
         """The checksum of every month and of the regions, found by Spark.
@@ -55,10 +63,15 @@ class Wanted:
             raise LakehouseError(f"Gold at {self.days.path} could not be read: {session.reason(error)}") from error
         return {row["part"]: Checksum(int(row["rows"]), int(row["total"])) for row in collected}
 
-    def changes_from(self, other: GoldVersion) -> DataFrame:
-        """Gold's change feed between ``other`` and this version, either way round."""
+    def changed_since(self, other: GoldVersion) -> DataFrame:
+        """The keys of Gold's days that changed between ``other`` and this version, either way round.
+
+        Raises:
+            FeedError: the log or the files do not reach back so far.
+        """
         low, high = sorted((other.version, self.days.version))
-        return self.store.changes(GOLD, low, high)
+        newer = self.days if high == self.days.version else _opened(self.store, GOLD, high)
+        return self.store.frame(newer.changes(low, GOLD.key))
 
     def reaches(self, other: GoldVersion) -> bool:
         """Whether the log holds every commit between ``other`` and this version."""

@@ -33,13 +33,12 @@ def everything(days: DataFrame) -> DataFrame:
     return days.withColumn("is_deleted", F.lit(False))
 
 
-def changed(days: DataFrame, changes: DataFrame) -> DataFrame:
-    """The days that ``changes`` (Gold's change feed) speaks of, as they are in ``days``.
+def changed(days: DataFrame, keys: DataFrame) -> DataFrame:
+    """The days of these keys (each once: those that Gold's change feed speaks of), as they are in ``days``.
 
     One row per key. A key that ``days`` lacks comes with ``is_deleted`` and no values. What the feed says of a row
     is not used: it tells of several versions, and across a RESTORE also of rows that stayed as they were.
     """
-    keys = changes.select(*GOLD.key).coalesce(1).distinct()
     there = days.withColumn("is_deleted", F.lit(False))
     found = keys.join(there, list(GOLD.key), "left")
     return found.select(*GOLD.column_names, F.coalesce("is_deleted", F.lit(True)).alias("is_deleted"))

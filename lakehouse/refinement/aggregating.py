@@ -1,17 +1,25 @@
 """The stages Gold and the regions: which days to look at, what is written. One commit each at most."""
 
-from typing import Any
+from datetime import timedelta
 
 import pyarrow as pa
-from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.lake import cursors
-from lakehouse.lake.delta_log import Snapshot
+from lakehouse.lake import cursors, delta_log
+from lakehouse.lake.delta_log import FeedError, Snapshot
 from lakehouse.lake.tables import DIM_REGION, GOLD, SILVER
 from lakehouse.refinement import gold, stages
 from lakehouse.refinement.stages import StageReport, Work
 
+FEW_DAYS = timedelta(days=31)
+"""Days up to which this process reads the half-hours itself (27,000 at most)."""
+DESCRIBING = ("regionid", "date_recorded", "shortname", "dno")
+NEWEST_DAYS = f"""
+    SELECT {", ".join(DESCRIBING)} FROM days
+    JOIN (SELECT regionid, max(date_recorded) AS date_recorded FROM days GROUP BY regionid) AS newest
+    USING (regionid, date_recorded)"""  # noqa: S608 (our own names)
+"""The newest day of every region, which names it; in DataFusion's SQL."""
 DAYS = pa.schema([("regionid", pa.int32()), ("date_recorded", pa.date32())])
 """Gold's key as Arrow, for handing keys to Spark without its Python workers."""
 
@@ -22,21 +30,14 @@ def aggregate(work: Work, *, full: bool = False) -> StageReport:
     reads = {SILVER.name: half_hours.version}
     commit = work.commit("gold", {SILVER.name: half_hours}, writes=(GOLD, table))
     since = None if full else cursors.version_of_silver(work.store, table, half_hours)
-    touched = None if since is None else _touched(work, since, half_hours)
-    if touched is not None and not touched:
+    touched = None if since is None else _touched(since, half_hours)
+    if touched is not None and not touched.num_rows:
         account = stages.stands(commit, table)
         return StageReport("gold", None, stages.nothing(table), reads, account=account)
-    source = work.store.read(SILVER, half_hours.version)
-    current = work.store.read(GOLD, table.version)
-    if touched is not None:
-        first, last = (F.lit(pick(row["date_recorded"] for row in touched)) for pick in (min, max))
-        days = F.broadcast(work.store.spark.createDataFrame(pa.Table.from_pylist(touched, DAYS)).coalesce(1))
-        source = source.where((F.col("timestamp") >= first) & (F.col("timestamp") < F.date_add(last, 1)))
-        source = source.withColumn("date_recorded", F.to_date("timestamp")).join(days, list(GOLD.key), "left_semi")
-        current = current.where(F.col("date_recorded").between(first, last)).join(days, list(GOLD.key), "left_semi")
+    source, current, are_few = _to_look_at(work, half_hours, table, touched)
     wanted = source.transform(gold.daily)
     version, account, counted = stages.bring(
-        work, wanted, current, GOLD, table, commit, "date_recorded", is_whole=touched is None
+        work, wanted, current, GOLD, table, commit, "date_recorded", is_whole=touched is None, are_few=are_few
     )
     return StageReport("gold", version, counted.counts(), reads, account=account)
 
@@ -49,23 +50,43 @@ def describe_regions(work: Work, *, full: bool = False) -> StageReport:
     if not full and cursors.reflects(work.store, DIM_REGION, table, "dim_region", GOLD, days):
         account = stages.stands(commit, table)
         return StageReport("dim_region", None, stages.nothing(table), reads, account=account)
-    wanted = work.store.read(GOLD, days.version).transform(gold.regions)
-    current = work.store.read(DIM_REGION, table.version)
+    newest = days.as_declared(delta_log.asked(NEWEST_DAYS, days=days))
+    wanted = work.store.frame(newest).transform(gold.regions)
+    current = work.store.few(table, DIM_REGION.column_names)
     version, account, counted = stages.bring(
-        work, wanted, current, DIM_REGION, table, commit, "regionid", is_whole=True
+        work, wanted, current, DIM_REGION, table, commit, "regionid", is_whole=True, are_few=True
     )
     return StageReport("dim_region", version, counted.counts(), reads, account=account)
 
 
-def _touched(work: Work, since: int, half_hours: Snapshot) -> list[dict[str, Any]] | None:
-    """The (regionid, date_recorded) groups that changed after ``since``; None if the feed cannot say.
-
-    They are few and are taken here, so that a feed which cannot be read is noticed before anything rests on it.
-    """
+def _touched(since: int, half_hours: Snapshot) -> pa.Table | None:
+    """The (regionid, date_recorded) groups that changed after ``since``; None if the feed cannot say."""
     if since == half_hours.version:
-        return []
+        return DAYS.empty_table()
     try:
-        rows = work.store.changes(SILVER, since, half_hours.version).transform(gold.touched_days).collect()
-    except PySparkException:
+        return gold.touched_days(half_hours.changes(since, SILVER.key)).cast(DAYS)
+    except FeedError:
         return None
-    return [row.asDict() for row in rows]
+
+
+def _to_look_at(
+    work: Work, half_hours: Snapshot, table: Snapshot, touched: pa.Table | None
+) -> tuple[DataFrame, DataFrame, bool]:
+    """The half-hours of the touched days, or all; what Gold has of these days; whether few days are looked through."""
+    if touched is None:
+        return work.store.read(SILVER, half_hours.version), work.store.read(GOLD, table.version), False
+    first, last = (pick(touched["date_recorded"].to_pylist()) for pick in (min, max))
+    end = last + timedelta(days=1)
+    are_few = end - first <= FEW_DAYS
+    if are_few:
+        hours = f"timestamp >= TIMESTAMP '{first}T00:00:00Z' AND timestamp < TIMESTAMP '{end}T00:00:00Z'"
+        source = work.store.few(half_hours, SILVER.column_names, hours)
+        current = work.store.few(table, GOLD.column_names, f"date_recorded BETWEEN DATE '{first}' AND DATE '{last}'")
+    else:
+        source = work.store.read(SILVER, half_hours.version)
+        source = source.where((F.col("timestamp") >= F.lit(first)) & (F.col("timestamp") < F.lit(end)))
+        current = work.store.read(GOLD, table.version)
+        current = current.where(F.col("date_recorded").between(F.lit(first), F.lit(last)))
+    days = F.broadcast(work.store.frame(touched))
+    source = source.withColumn("date_recorded", F.to_date("timestamp")).join(days, list(GOLD.key), "left_semi")
+    return source, current.join(days, list(GOLD.key), "left_semi"), are_few

@@ -1,14 +1,16 @@
 """From half-hours to days: DataFrame in, DataFrame out, exact to the last digit whatever the row order."""
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.lake.tables import DIM_REGION, FUELS, GOLD, KNOWN_FUELS, LABELS, LATER_FUELS, PERIODS_PER_DAY, REGIONS
 
 
-def touched_days(changes: DataFrame) -> DataFrame:
+def touched_days(changes: pa.Table) -> pa.Table:
     """The (regionid, date_recorded) groups in which some half-hour was inserted, updated or deleted."""
-    return changes.select("regionid", F.to_date("timestamp").alias("date_recorded")).distinct()
+    days = changes["timestamp"].cast(pa.date32())
+    return pa.table([changes["regionid"], days], list(GOLD.key)).group_by(list(GOLD.key)).aggregate([])
 
 
 def daily(half_hours: DataFrame) -> DataFrame:

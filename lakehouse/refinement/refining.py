@@ -3,23 +3,32 @@
 The pieces are parsed once and kept; everything that is counted is counted of them, before anything is written.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from lakehouse.lake import cursors
+from lakehouse.lake import cursors, delta_log
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER
-from lakehouse.refinement import silver, stages
+from lakehouse.lake.store import FEW_ROWS
+from lakehouse.lake.tables import BRONZE, QUARANTINE, REGIONS, SILVER
+from lakehouse.refinement import plain_bodies, silver, stages
 from lakehouse.refinement.quality import DRIFT, FAIL, RULES, RuleResult, Rules
 from lakehouse.refinement.stages import GateError, StageReport, Tally, Work
 from lakehouse.windows import HALF_HOUR, Window
 
 KEPT = ("position", "is_pending", "is_plain", "landing", "region", "period_from", "unknown", "broken")
 """What is kept of a piece beside Silver's columns."""
+FEW_PERIODS = 1_000
+"""Half-hours of pending responses (a body holds 8 kB of each) up to which this process reads them itself.
+
+Spark's own way to them, planning by Delta and Python workers, takes seconds before the first row.
+"""
 MONTH = "_month"
 """Column of a first load: which month of it a piece belongs to, from 0."""
 
@@ -36,18 +45,40 @@ class Contract:
 class Scope:
     """The part of Bronze that a run looks at, and the part of Silver that follows from it.
 
-    ``responses`` say which of them are ``is_pending``. ``is_whole``: they are all of Bronze. ``again``: they are all
-    that speak of the pending ones' half-hours. Otherwise they are the pending ones and, unless ``is_alone``, newer
-    ones beside them. ``windows`` are those of the pending ones, ``low`` and ``high`` the first and last half-hour that
-    they may speak of.
+    ``where``: the condition that pending responses meet, None for all of Bronze. ``beside``: ids of others that speak
+    of the same half-hours: the newer ones, or with ``again`` all of them. ``windows`` are those of the pending ones,
+    ``low`` and ``high`` the first and last half-hour that they may speak of. ``n_periods``: what all of them hold.
     """
 
-    responses: DataFrame
-    pending: DataFrame
+    bronze: Callable[[], DataFrame]
     windows: tuple[Window, ...]
-    is_whole: bool = False
+    n_periods: int
+    where: str | None = None
+    beside: tuple[str, ...] = ()
     again: bool = False
-    is_alone: bool = True
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of Bronze."""
+        return self.where is None
+
+    @property
+    def are_few(self) -> bool:
+        """Whether little has to be read: this process does it."""
+        return not self.again and self.n_periods <= FEW_PERIODS
+
+    def pending(self) -> DataFrame:
+        """The responses that Silver has yet to consume."""
+        everything = self.bronze()
+        pending = everything if self.where is None else everything.where(self.where)
+        return pending.withColumn("is_pending", F.lit(True))
+
+    def responses(self) -> DataFrame:
+        """All of the scope's responses; they say whether they are ``is_pending``."""
+        if not self.beside:
+            return self.pending()
+        beside = self.bronze().where(F.col("response_id").isin(*self.beside))
+        return self.pending().unionByName(beside.withColumn("is_pending", F.lit(False)))
 
     @property
     def low(self) -> datetime | None:
@@ -89,16 +120,17 @@ def refine(work: Work, *, full: bool = False, again: bool = False, contract: Con
     kept: list[DataFrame] = []
 
     def judge(pieces: DataFrame) -> DataFrame:
-        judged = pieces.transform(silver.typed).transform(silver.judged, rules=contract.rules)
-        kept.append(judged.select(*SILVER.column_names, *KEPT).persist())
+        judged = pieces.transform(silver.judged, rules=contract.rules).select(*SILVER.column_names, *KEPT)
+        kept.append(work.store.frame(judged.toArrow()) if scope.are_few else judged.persist())
         return kept[-1]
 
-    judged = judge(silver.plain_pieces(scope.responses))
+    judged = judge(_plain_pieces(work, bronze, scope))
     try:
-        found = _count(judged.where("is_plain"), contract.rules)
-        if odd := [row[0] for row in judged.where("NOT is_plain").select("response_id").collect()]:
-            others = judge(silver.odd_pieces(scope.responses.where(F.col("response_id").isin(odd))))
-            judged = judged.where("is_plain").unionByName(others)
+        found = _count(judged, contract.rules)
+        if found.unread:
+            unread = judged.where("position IS NULL").select("response_id").collect()
+            odd = scope.responses().where(F.col("response_id").isin([row[0] for row in unread]))
+            judged = judged.where("position IS NOT NULL").unionByName(judge(silver.odd_pieces(odd)))
             found = _count(judged, contract.rules)
         _stop_if_told_to(StageReport("silver", None, found.counts(Tally()), reads, found.results), contract)
         refusals = _quarantine(work, judged, scope, bronze, refusals, contract.rules, found)
@@ -117,26 +149,72 @@ def _scope(work: Work, bronze: Snapshot, cursor: int | None, again: list[str]) -
     """What to read, decided by what Bronze says of its responses; ``again``: ids of those to judge once more."""
     where = None if cursor is None else f"landing > {cursor}"
     if again and where:
-        where = f"{where} OR response_id IN ({', '.join(repr(each) for each in again)})"
-    late = bronze.rows(["window_start", "window_end", "ingestion_timestamp"], where).to_pylist()
-    windows = tuple(Window(row["window_start"], row["window_end"]) for row in late)
-    everything = work.store.read(BRONZE, bronze.version)
-    if where is None:
-        everything = everything.withColumn("is_pending", F.lit(True))
-        return Scope(everything, everything, windows, is_whole=True)
-    pending = everything.where(where).withColumn("is_pending", F.lit(True))
-    last_before = bronze.highest("ingestion_timestamp", f"NOT ({where})")
-    if not again and (last_before is None or last_before < min(row["ingestion_timestamp"] for row in late)):
-        return Scope(pending, pending, windows)
-    beside = silver.overlapping(everything.where(f"NOT ({where})"), pending, older_too=bool(again))
-    responses = pending.unionByName(beside.withColumn("is_pending", F.lit(False)))
-    return Scope(responses, pending, windows, again=bool(again), is_alone=False)
+        where = f"{where} OR response_id IN ({_listed(again)})"
+    late = bronze.rows(["window_start", "window_end", "n_periods"], where).to_pylist()
+    beside = responses_beside(bronze, where, older_too=bool(again)) if where else {}
+    return Scope(
+        bronze=lambda: work.store.read(BRONZE, bronze.version),
+        windows=tuple(Window(row["window_start"], row["window_end"]) for row in late),
+        n_periods=sum(row["n_periods"] for row in late) + sum(beside.values()),
+        where=where,
+        beside=tuple(beside),
+        again=bool(again and where),
+    )
+
+
+def responses_beside(bronze: Snapshot, where: str, *, older_too: bool) -> dict[str, int]:
+    """The consumed responses that may hold a newer value of a half-hour that a pending one holds: n_periods by id.
+
+    With ``older_too`` all that may hold any value of it. (``where`` tells the pending ones.)
+    """
+    touching = "late.window_start <= rows.window_end AND late.window_end >= rows.window_start"
+    newer = "" if older_too else " AND rows.ingestion_timestamp >= late.ingestion_timestamp"
+    query = f"""
+        WITH late AS (SELECT window_start, window_end, ingestion_timestamp FROM rows WHERE {where})
+        SELECT DISTINCT rows.response_id, rows.n_periods FROM rows JOIN late ON {touching}{newer}
+        WHERE NOT ({where}) ORDER BY rows.response_id"""  # noqa: S608 (our own names)
+    found = delta_log.asked(query, rows=bronze)
+    return dict(zip(*(found.column(name).to_pylist() for name in ("response_id", "n_periods")), strict=True))
+
+
+def _plain_pieces(work: Work, bronze: Snapshot, scope: Scope) -> DataFrame:
+    """The pieces of the scope's plain bodies, read by Spark's executors or, if they are few, here."""
+    if not scope.are_few:
+        return silver.plain_pieces(scope.responses())
+    names = [name for name in silver.PROVENANCE if name != "is_pending"]
+    wanted = scope.where or "true"
+    if scope.beside:
+        wanted = f"{wanted} OR response_id IN ({_listed(scope.beside)})"
+    responses = bronze.as_declared(bronze.rows([*names, "body"], f"n_periods > 0 AND ({wanted})"))
+    is_pending = pc.invert(pc.is_in(responses["response_id"], pa.array(scope.beside, pa.string())))
+    return silver.plain_ones(work.store.frame(plain_bodies.exploded(responses.append_column("is_pending", is_pending))))
+
+
+def _listed(ids: Iterable[str]) -> str:
+    return ", ".join(repr(each) for each in ids)
+
+
+def _current(work: Work, scope: Scope, table: Snapshot) -> DataFrame:
+    """The part of Silver that the scope may change: all of it, or the half-hours that its windows hold."""
+    if scope.is_whole or scope.low is None or scope.high is None:
+        rows, where = int(table.totals()["rows"]), None
+    else:
+        rows = len(REGIONS) * (int((scope.high - scope.low) / HALF_HOUR) + 1)
+        where = f"timestamp BETWEEN TIMESTAMP '{scope.low:%FT%TZ}' AND TIMESTAMP '{scope.high:%FT%TZ}'"
+    if scope.are_few and rows <= FEW_ROWS:
+        return work.store.few(table, SILVER.column_names, where)
+    current = work.store.read(SILVER, table.version)
+    return current if where is None else current.where(F.col("timestamp").between(F.lit(scope.low), F.lit(scope.high)))
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the pieces are, counted: all of it about pending ones but ``refused``, which is of all that were read."""
+    """What the pieces are, counted: all of it about pending ones but ``refused``, which is of all that were read.
 
+    ``unread``: bodies that are not plain, whose pieces are not among these yet.
+    """
+
+    unread: int
     received: int
     quarantined: int
     refused: int
@@ -155,11 +233,13 @@ class Found:
 
 
 def _count(judged: DataFrame, rules: Rules) -> Found:
-    is_pending, broken = F.col("is_pending"), F.col("broken")
+    is_piece, broken = F.col("position").isNotNull(), F.col("broken")
+    is_pending = is_piece & F.col("is_pending")
     row = judged.agg(
+        F.count_if(~is_piece).alias("unread"),
         F.count_if(is_pending).alias("received"),
         F.count_if(is_pending & rules.refuses(broken)).alias("quarantined"),
-        F.count_if(rules.refuses(broken)).alias("refused"),
+        F.count_if(is_piece & rules.refuses(broken)).alias("refused"),
         F.count_if(is_pending & (F.size("unknown") > 0)).alias("drifted"),
         F.count_if(is_pending & ~F.col("is_plain")).alias("odd"),
         *rules.counts(broken, is_pending),
@@ -174,7 +254,7 @@ def _count(judged: DataFrame, rules: Rules) -> Found:
     results = rules.results(failed, received)
     if row["drifted"]:
         results += _drift(judged, received)
-    return Found(received, int(row["quarantined"]), int(row["refused"]), results)
+    return Found(int(row["unread"]), received, int(row["quarantined"]), int(row["refused"]), results)
 
 
 def _drift(judged: DataFrame, received: int) -> tuple[RuleResult, ...]:
@@ -204,24 +284,22 @@ def _write(
 ) -> tuple[int | None, str, dict[str, int]]:
     """Bring Silver to what the good pieces say: all of it, or the part that follows from the scope."""
     good = judged.transform(silver.good, rules=rules)
-    current = work.store.read(SILVER, table.version)
-    if scope.is_whole and stages.is_empty(table):
+    if scope.is_whole and stages.is_empty(table) and not scope.are_few:
         wanted = _by_month(good, scope).transform(silver.newest, within=(MONTH,))
         version, account, counted = stages.fill(work, wanted, SILVER, table, commit)
         return version, account, found.counts(counted)
-    wanted, keys = silver.newest(good), None
+    wanted, keys, current = silver.newest(good), None, _current(work, scope, table)
     if scope.is_whole:
         wanted = wanted.select(*SILVER.column_names)
         version, account, counted = stages.bring(
-            work, wanted, current, SILVER, table, commit, "timestamp", is_whole=True
+            work, wanted, current, SILVER, table, commit, "timestamp", is_whole=True, are_few=scope.are_few
         )
         return version, account, found.counts(counted)
-    current = current.where(F.col("timestamp").between(F.lit(scope.low), F.lit(scope.high)))
     if scope.again:
-        slots = F.broadcast(silver.slots(scope.pending).distinct())
+        slots = F.broadcast(silver.slots(scope.pending()).distinct())
         wanted, current = (frame.join(slots, "timestamp", "left_semi") for frame in (wanted, current))
         keys = good.where("is_pending").select(*SILVER.key).distinct().count()
-    elif not scope.is_alone:
+    elif scope.beside:
         # A key that no pending piece speaks of may have its newest value in a response that was not read.
         wanted = wanted.where("has_pending")
     version, account, counted = stages.bring(
@@ -234,6 +312,7 @@ def _write(
         "timestamp",
         is_whole=False,
         deleting=scope.again,
+        are_few=scope.are_few,
     )
     return version, account, found.counts(counted, keys)
 
@@ -248,7 +327,7 @@ def _quarantine(
     is_renewing = scope.is_whole or scope.again
     if not found.refused and not (is_renewing and not stages.is_empty(now)):
         return now
-    responses = scope.responses if is_renewing else scope.pending
+    responses = scope.responses() if is_renewing else scope.pending()
     wanted = judged if is_renewing else judged.where("is_pending")
     wanted = wanted.transform(silver.refused, bronze=responses, rules=rules)
     current = work.store.read(QUARANTINE, now.version)

@@ -155,12 +155,13 @@ def bring(
     is_whole: bool,
     deleting: bool = True,
     values: Sequence[str] | None = None,
+    are_few: bool = False,
 ) -> tuple[int | None, str, Tally]:
     """Make ``current``, a part of the table or all of it (``is_whole``), what is ``wanted``, in one commit or none.
 
     ``along``: the column that files are laid out by. ``values``: the columns that make a difference, by default those
-    that carry the row's value. The version written
-    (None: nothing differed), the account, and the counts.
+    that carry the row's value. ``are_few``: some thousand rows, which are compared once and then held here. The
+    version written (None: nothing differed), the account, and the counts.
     """
     if is_whole and is_empty(now):
         in_order = wanted.coalesce(1).sortWithinPartitions(along, *(name for name in table.key if name != along))
@@ -172,16 +173,18 @@ def bring(
         values=table.values if values is None else values,
         deleting=deleting,
         with_equals=not is_whole,
-    ).persist()
+    )
+    changes = work.store.frame(changes.toArrow()) if are_few else changes.persist()
     try:
         counted = tally(changes, along)
         if is_whole:
             written_over = counted.rows.get(UPDATE, 0) + counted.rows.get(DELETE, 0)
-            counted = replace(counted, equal=current.count() - written_over)
+            counted = replace(counted, equal=int(now.totals()["rows"]) - written_over)
         if counted.total == 0:
             return None, stands(commit, now), counted
         bounds = F.col(f"t.{along}").between(F.lit(counted.low), F.lit(counted.high))
-        version = work.store.merge(changes.where(F.col(CHANGE) != EQUAL), table, commit, bounds).version
+        kinds = {kind for kind, rows in counted.rows.items() if rows}
+        version = work.store.merge(changes.where(F.col(CHANGE) != EQUAL), table, commit, bounds, kinds).version
         return version, stands(commit, work.snapshot(table)), counted
     finally:
         changes.unpersist()

@@ -1,0 +1,267 @@
+"""Odd bodies, read part by part: whatever shape the API ever gave, a broken part costs only itself.
+
+What is not known is kept beside the rest. Numbers are read as text, shares with more places than they may have, so
+that the rules of ``quality`` can refuse what would be rounded.
+"""
+
+from collections.abc import Mapping
+from functools import reduce
+from operator import add
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.lake.tables import FUELS, KNOWN_FUELS, LATER_FUELS, REGIONS
+from lakehouse.refinement.plain_bodies import PLACES_PER_PERIOD
+
+PROVENANCE = ("response_id", "landing", "ingestion_timestamp", "window_start", "window_end", "is_pending")
+"""What a piece says of its response."""
+_SHARE = "DECIMAL(18,15)"
+"""A share as it is read: below 1000 as many digits as a double tells apart."""
+_EXACT_SHARES = "ARRAY<DECIMAL(5,2)>"
+_INTENSITY = "STRUCT<forecast: STRING, index: STRING>"
+_ENTRY = (
+    "STRUCT<from: STRING, to: STRING, regionid: STRING, dnoregion: STRING, shortname: STRING, "
+    f"intensity: {_INTENSITY}, generationmix: ARRAY<STRUCT<fuel: STRING, perc: STRING>>>"
+)
+"""What is said about a region."""
+_ENTRY_FIELDS = ("from", "to", "regionid", "dnoregion", "shortname", "intensity", "generationmix")
+_ABOUT_FIELDS = ("from", "to", "regionid", "dnoregion", "shortname")
+_ABOUT = ", ".join(f"{name}: STRING" for name in _ABOUT_FIELDS)
+_ELEMENT_FIELDS = (*_ABOUT_FIELDS, "regions", "data", "postcode")
+_ELEMENT_OF_TEXTS = f"STRUCT<{_ABOUT}, regions: STRING, data: STRING>"
+_NUMBER = "^-?[0-9]{1,3}([.][0-9]+)?$"
+_WHOLE_NUMBER = "^-?[0-9]{1,9}([.]0+)?$"
+MINUTE_FORM = "yyyy-MM-dd'T'HH:mm'Z'"
+
+
+def odd_pieces(bronze: DataFrame) -> DataFrame:
+    """One row per piece of any bodies, every part parsed by itself; the columns of ``bodies.pieces``."""
+    element, entry = F.col("element"), F.col("entry")
+    return (
+        bronze.select(*PROVENANCE, _text().alias("body"))
+        .select(*PROVENANCE, F.posexplode(_part_by_part()).alias("period_number", "element"))
+        .select(
+            *PROVENANCE,
+            "period_number",
+            "element",
+            F.posexplode_outer(element["regions"]).alias("region_number", "entry"),
+        )
+        .select(
+            *PROVENANCE,
+            _position().alias("position"),
+            F.coalesce(entry["from"], element["from"]).alias("period_from"),
+            F.coalesce(entry["to"], element["to"]).alias("period_to"),
+            F.coalesce(entry["regionid"], element["regionid"]).alias("region"),
+            F.coalesce(entry["dnoregion"], element["dnoregion"]).alias("dnoregion"),
+            F.coalesce(entry["shortname"], element["shortname"]).alias("shortname"),
+            entry["intensity"].alias("intensity"),
+            entry["generationmix"]["fuel"].alias("fuels"),
+            F.transform(entry["generationmix"]["perc"], _number).alias("percs"),
+            _sum_of_others(entry["generationmix"]).alias("other_shares"),
+            entry["extra"].alias("extra"),
+            entry["unknown"].alias("unknown"),
+        )
+        .select(
+            *PROVENANCE,
+            "position",
+            "region",
+            "period_from",
+            *(value.alias(name) for name, value in _typed().items()),
+            *(fact.alias(name) for name, fact in _facts().items()),
+            "extra",
+            "unknown",
+            F.lit(False).alias("is_plain"),
+        )
+    )
+
+
+def _typed() -> Mapping[str, Column]:
+    """Silver's values; what is not a plain number gives null.
+
+    Postcode answers carry no network operator; the region's known one stands in.
+    """
+    known_dno = F.create_map(*(F.lit(x) for region in REGIONS for x in (region.regionid, region.dno)))
+    regionid = F.col("region").try_cast("int")
+    return {
+        "regionid": regionid,
+        "timestamp": F.try_to_timestamp("period_from", F.lit(MINUTE_FORM)),
+        "stop": F.try_to_timestamp("period_to", F.lit(MINUTE_FORM)),
+        "shortname": F.col("shortname"),
+        "dno": F.coalesce("dnoregion", F.try_element_at(known_dno, regionid)),
+        "intensity_forecast": F.col("intensity.forecast").try_cast("decimal(20,2)").try_cast("int"),
+        "intensity_index": F.col("intensity.index"),
+        **{f"fuel_{fuel}": _share(fuel) for fuel in KNOWN_FUELS},
+    }
+
+
+def _facts() -> Mapping[str, Column]:
+    """What the rules ask about how a piece is written."""
+    # Looking for what no share is gives null if one is null.
+    all_stated = F.coalesce(~F.array_contains("percs", F.lit(-999).cast(_SHARE)), F.lit(False))
+    exact = F.col("percs").try_cast(_EXACT_SHARES).cast(f"ARRAY<{_SHARE}>")
+    names = F.array_distinct("fuels")
+    return {
+        "is_readable": F.col("intensity").isNotNull() | F.col("fuels").isNotNull(),
+        "is_forecast_whole": F.col("intensity.forecast").rlike(_WHOLE_NUMBER),
+        "fuels_missing": F.size(F.array_except(_listed(FUELS), "fuels")),
+        "fuels_other": F.size(F.array_except("fuels", _listed(KNOWN_FUELS))),
+        "are_fuels_once": (F.size("fuels") == len(KNOWN_FUELS)) | (F.size(names) == F.size("fuels")),
+        "are_shares_exact": (F.col("percs") == exact) & all_stated,
+        "lowest_share": F.when(all_stated, F.array_min("percs")),
+        "share_sum": _sum_of_known() + F.col("other_shares"),
+        "highest_share": F.when(all_stated, F.array_max("percs")),
+    }
+
+
+def _number(text: Column) -> Column:
+    return F.when(text.rlike(_NUMBER), text.try_cast(_SHARE))
+
+
+def _sum_of_known() -> Column:
+    """Of the fuels we have a column for; null if one of the nine is missing."""
+    shares = [_share(fuel) for fuel in FUELS]
+    shares += [F.coalesce(_share(fuel), F.lit(0).cast("decimal(5,2)")) for fuel in LATER_FUELS]
+    return reduce(add, shares)
+
+
+def _share(fuel: str) -> Column:
+    return F.get("percs", F.array_position("fuels", fuel).cast("int") - 1).try_cast("decimal(5,2)")
+
+
+def _sum_of_others(mix: Column) -> Column:
+    """Of the fuels that nobody knows."""
+    return F.aggregate(
+        F.filter(mix, lambda share: ~share["fuel"].isin(*KNOWN_FUELS))["perc"],
+        F.lit(0).cast("decimal(20,2)"),
+        lambda total, text: (total + text.try_cast("decimal(5,2)")).cast("decimal(20,2)"),
+    )
+
+
+def texts_of_pieces(bronze: DataFrame) -> DataFrame:
+    """One row per piece: (response_id, position) and ``piece``, its own text."""
+    element = F.from_json("text", _ELEMENT_OF_TEXTS)
+    parts = F.from_json(F.coalesce(element["regions"], element["data"]), "ARRAY<STRING>")
+    return (
+        bronze.select("response_id", _text().alias("body"))
+        .select("response_id", F.posexplode(_texts()).alias("period_number", "text"))
+        .select("response_id", "period_number", "text", F.posexplode_outer(parts).alias("region_number", "part"))
+        .select(
+            "response_id",
+            _position().alias("position"),
+            F.coalesce("part", "text", F.lit("null")).alias("piece"),
+        )
+    )
+
+
+def _part_by_part() -> Column:
+    """The elements of a body, each entry parsed by itself, with what is not known beside it."""
+    beyond = _unknown_names(_object(F.try_parse_json("body")), ("data",))
+
+    def parsed(text: Column) -> Column:
+        element = F.from_json(text, _ELEMENT_OF_TEXTS)
+        around = _beside(_object(F.try_parse_json(text)), _ELEMENT_FIELDS)
+        entries = F.transform(
+            F.from_json(F.coalesce(element["regions"], element["data"]), "ARRAY<STRING>"),
+            lambda entry: _entry(entry, around, beyond),
+        )
+        return F.struct(*(element[name].alias(name) for name in _ABOUT_FIELDS), entries.alias("regions"))
+
+    return F.transform(_texts(), parsed)
+
+
+def _entry(text: Column, around: Column, beyond: Column) -> Column:
+    """An entry with ``extra`` and ``unknown``; ``around`` is what its element says beside the known fields."""
+    entry = F.from_json(text, _ENTRY)
+    said = F.try_parse_json(text)
+    own = _beside(_object(said), _ENTRY_FIELDS)
+    inherited = F.map_filter(around, lambda name, _: ~F.array_contains(F.map_keys(own), name))
+    intensity = _beside(_object(F.try_variant_get(said, "$.intensity", "variant")), ("forecast", "index"))
+    shares = _unknown_shares(said)
+    extra = F.map_concat(own, inherited, _within("intensity", intensity), _within("generationmix", _by_fuel(shares)))
+    unknown = F.concat(
+        F.map_keys(own),
+        F.map_keys(inherited),
+        F.transform(F.map_keys(intensity), lambda name: F.concat(F.lit("intensity."), name)),
+        F.flatten(F.transform(shares, lambda share: share["names"])),
+        beyond,
+    )
+    known = [entry[name].alias(name) for name in _ENTRY_FIELDS]
+    as_json = F.when(F.size(extra) > 0, F.to_json(F.to_variant_object(extra)))
+    with_rest = F.struct(*known, as_json.alias("extra"), F.array_distinct(unknown).alias("unknown"))
+    return F.when(entry.isNotNull(), with_rest)
+
+
+def _unknown_shares(said: Column) -> Column:
+    """Of every share that says something not known: its fuel, the rest, and the names of the rest."""
+    shares = F.coalesce(
+        F.try_variant_get(said, "$.generationmix", "array<map<string,variant>>"),
+        F.array().cast("array<map<string,variant>>"),
+    )
+
+    def rest(share: Column) -> Column:
+        fuel = F.coalesce(F.try_variant_get(F.try_element_at(share, F.lit("fuel")), "$", "string"), F.lit(""))
+        is_known = fuel.isin(*KNOWN_FUELS)
+        beside = F.map_filter(share, lambda name, _: (name != "fuel") & ~((name == "perc") & is_known))
+        fields = F.transform(
+            _but(F.map_keys(beside), ("perc",)), lambda name: F.concat(F.lit("generationmix[]."), name)
+        )
+        whole = F.array(F.concat(F.lit("generationmix."), fuel))
+        names = F.when(is_known, fields).otherwise(F.concat(whole, fields))
+        return F.struct(fuel.alias("fuel"), beside.alias("rest"), names.alias("names"))
+
+    return F.filter(F.transform(shares, rest), lambda share: F.size(share["names"]) > 0)
+
+
+def _by_fuel(shares: Column) -> Column:
+    """Fuel -> the rest; nothing when a fuel comes twice, which refuses the piece."""
+    is_once = F.size(F.array_distinct(shares["fuel"])) == F.size(shares)
+    entries = F.transform(shares, lambda share: F.struct(share["fuel"], F.to_variant_object(share["rest"])))
+    return F.when(is_once, F.map_from_entries(entries)).otherwise(_nothing())
+
+
+def _within(name: str, fields: Column) -> Column:
+    held = F.create_map(F.lit(name), F.to_variant_object(fields))
+    return F.when(F.size(fields) > 0, held).otherwise(_nothing())
+
+
+def _object(said: Column) -> Column:
+    """A JSON object as a map of its fields; empty for anything else."""
+    return F.coalesce(F.try_variant_get(said, "$", "map<string,variant>"), _nothing())
+
+
+def _beside(fields: Column, known: tuple[str, ...]) -> Column:
+    return F.map_filter(fields, lambda name, _: ~name.isin(*known))
+
+
+def _unknown_names(fields: Column, known: tuple[str, ...]) -> Column:
+    return F.map_keys(_beside(fields, known))
+
+
+def _but(names: Column, known: tuple[str, ...]) -> Column:
+    return F.filter(names, lambda name: ~name.isin(*known))
+
+
+def _nothing() -> Column:
+    return F.create_map().cast("map<string,variant>")
+
+
+def _listed(texts: tuple[str, ...]) -> Column:
+    return F.array(*(F.lit(text) for text in texts))
+
+
+def _position() -> Column:
+    return F.col("period_number").cast("bigint") * PLACES_PER_PERIOD + F.coalesce(F.col("region_number"), F.lit(0))
+
+
+def _text() -> Column:
+    """The body as text; that it is UTF-8 was checked when it landed."""
+    return F.col("body").cast("string")
+
+
+def _texts() -> Column:
+    """The elements of ``data`` as texts; an object counts as its own only element."""
+    return F.coalesce(
+        F.from_json("body", "STRUCT<data: ARRAY<STRING>>")["data"],
+        F.array(F.from_json("body", "STRUCT<data: STRING>")["data"]),
+    )
