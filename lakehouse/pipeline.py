@@ -130,6 +130,7 @@ class Run:
     def __post_init__(self) -> None:
         self._spark: SparkSession | None = None
         self._opening: Future[None] | None = None
+        self._is_brief = False
         self.started_at = self.clock()
         run_id = f"{self.started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         self.report = Report(run_id, self.command)
@@ -163,7 +164,12 @@ class Run:
         return self._opening
 
     def _open(self) -> None:
-        session.open_session(self.spark_options)
+        session.open_session(self.spark_options, is_brief=self._is_brief)
+
+    def _expect(self, half_hours: Callable[[], int]) -> None:
+        """Say, while Spark is yet to be opened, how much it will have to do."""
+        if self._opening is None:
+            self._is_brief = half_hours() <= refining.FEW_PERIODS
 
     def _opened(self) -> SparkSession:
         if self._spark is None:
@@ -196,6 +202,8 @@ class Run:
 
     def derive(self, wanted: Sequence[str], *, full: bool = False) -> None:
         """Silver, Gold with its regions, and the export, as far as wanted, in this order."""
+        if not full:
+            self._expect(lambda: refining.pending_periods(self.work))
         if not full and (tables := restoring.set_back(self.work)):
             log.warning(
                 "%s had been restored to an older state; this run rolls forward from Bronze.", " and ".join(tables)
@@ -214,6 +222,7 @@ class Run:
         self, version: int | None = None, state: str | None = None, *, full: bool = False, repair: bool = False
     ) -> StageReport:
         """PostgreSQL from Gold: at a version, at a state (lake version or release), or its newest."""
+        self._expect(lambda: 0)
         self.listener.stage_began("export")
         wanted = None if state is None else states.named(self.settings, state)
         return self.stage(
@@ -267,6 +276,8 @@ class Run:
             windows = planning.windows_for(reasons, self.settings)
             self.listener.windows_planned(windows, reasons)
             if windows:  # the JVM starts while the first answers come
+                asked_for = sum(len(window.span()) for window in windows)
+                self._expect(lambda: asked_for + refining.pending_periods(self.work))
                 self._begin_opening()
             landing = self._landing("bronze", source.identity, known)
             self.report.failures = await ingest.land_from_api(client, windows, landing)

@@ -36,7 +36,7 @@ def no_settings_of_the_users() -> None:
 @pytest.fixture(scope="session")
 def spark(no_settings_of_the_users: None) -> Iterator[SparkSession]:
     """The one session of this process, built from the real spark-defaults.conf."""
-    opened = session.open_session(FEW_PARTITIONS)
+    opened = session.open_session(FEW_PARTITIONS, is_brief=True)
     yield opened
     opened.stop()
 

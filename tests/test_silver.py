@@ -19,10 +19,6 @@ from lakehouse.lake.tables import SILVER
 from lakehouse.refinement import refining, silver
 from lakehouse.refinement.quality import RULES
 
-BRONZE = (
-    "response_id STRING, landing BIGINT, ingestion_timestamp TIMESTAMP, window_start TIMESTAMP, "
-    "window_end TIMESTAMP, n_periods INT, body BINARY"
-)
 MIX = [
     {"fuel": "biomass", "perc": 1.2},
     {"fuel": "coal", "perc": 0},
@@ -55,25 +51,29 @@ NOON = ("2024-01-02T12:00Z", "2024-01-02T12:30Z")
 HALF_PAST = ("2024-01-02T12:30Z", "2024-01-02T13:00Z")
 
 
+def responses(*bodies: Any) -> pa.Table:
+    """One response for each body, received a minute after the one before."""
+    rows = [
+        {
+            "response_id": f"r{number:02}",
+            "landing": number,
+            "ingestion_timestamp": datetime(2024, 1, 3, 0, number, tzinfo=UTC),
+            "window_start": at("2024-01-02T00:30"),
+            "window_end": at("2024-01-03T00:00"),
+            "is_pending": True,
+            "body": body if isinstance(body, bytes) else json.dumps(body).encode(),
+        }
+        for number, body in enumerate(bodies, start=1)
+    ]
+    return pa.Table.from_pylist(rows)
+
+
 @pytest.fixture
 def judged(spark: SparkSession) -> Callable[..., DataFrame]:
     """Judge bodies: each argument is one response, received a minute after the one before."""
 
     def made(*bodies: Any) -> DataFrame:
-        rows = [
-            (
-                f"r{number:02}",
-                number,
-                datetime(2024, 1, 3, 0, number, tzinfo=UTC),
-                at("2024-01-02T00:30"),
-                at("2024-01-03T00:00"),
-                1,
-                bytearray(body if isinstance(body, bytes) else json.dumps(body).encode()),
-            )
-            for number, body in enumerate(bodies, start=1)
-        ]
-        bronze = spark.createDataFrame(rows, BRONZE)
-        return bronze.transform(silver.pieces).transform(silver.judged)
+        return silver.pieces_of_few(responses(*bodies), spark.createDataFrame).transform(silver.judged)
 
     return made
 
@@ -139,10 +139,21 @@ def test_names_the_operator_where_a_postcode_answer_lacks_it(judged: Callable[..
     assert judged(answer).transform(silver.good).first().dno == "UKPN London"
 
 
-@pytest.mark.parametrize("body", [b"{}", b'{"data":[]}', b'{"data": []}'])
-def test_takes_an_empty_answer_for_no_data(judged: Callable[..., DataFrame], spark: SparkSession, body: bytes) -> None:
-    row = ("r01", 1, at("2024-01-03"), at("2024-01-02T00:30"), at("2024-01-03"), 0, bytearray(body))
-    assert spark.createDataFrame([row], BRONZE).transform(silver.pieces).count() == 0
+@pytest.mark.integration
+def test_reads_the_same_on_the_executors(spark: SparkSession) -> None:
+    odd = {**LONDON, "regionid": "12", "extra": 1}
+    bodies = [
+        {"data": [period(*NOON, LONDON), period(*HALF_PAST, LONDON)]},
+        {"data": [period(*NOON, LONDON, odd, 7)]},
+        b"not JSON",
+        {"data": []},
+    ]
+    rows = responses(*bodies)
+    bronze = spark.createDataFrame(rows.append_column("n_periods", pa.array([2, 1, 1, 0], pa.int32())))
+    few = silver.pieces_of_few(rows.slice(0, 3), spark.createDataFrame).transform(silver.judged)
+    there = bronze.transform(silver.pieces).transform(silver.judged)
+    assert there.count() == 6
+    assert_df_equality(there.select(few.columns), few, ignore_row_order=True, ignore_nullable=True)
 
 
 def test_refuses_a_broken_region_and_keeps_the_rest(judged: Callable[..., DataFrame]) -> None:
@@ -245,10 +256,8 @@ def test_notes_a_label_that_fits_no_plausible_year(judged: Callable[..., DataFra
 def test_quarantines_each_piece_with_its_own_text(spark: SparkSession, judged: Callable[..., DataFrame]) -> None:
     odd = '{"regionid":12,"intensity":{"forecast":"\u00e9"},"extra":[1.5]}'
     text = f'{{"data": [{{"from": "{NOON[0]}", "to": "{NOON[1]}", "regions": [{odd}, 7]}}]}}'
-    row = ("r01", 1, at("2024-01-03"), at("2024-01-02T00:30"), at("2024-01-03"), 1, bytearray(text.encode()))
-    bronze = spark.createDataFrame([row], BRONZE)
-    judged_pieces = bronze.transform(silver.pieces).transform(silver.judged)
-    found = judged_pieces.transform(silver.refused, bronze=bronze).orderBy("position").collect()
+    bronze = spark.createDataFrame(responses(text.encode())).withColumn("n_periods", F.lit(1))
+    found = judged(text.encode()).transform(silver.refused, bronze=bronze).orderBy("position").collect()
     assert [(piece.position, piece.regionid, piece.piece) for piece in found] == [(0, "12", odd), (1, None, "7")]
 
 

@@ -4,6 +4,9 @@ Almost every body is **plain**, and is read whole by Arrow (``plain_bodies``). A
 (``odd_bodies``). Either way a piece has the same columns, and the rules of ``quality`` judge it by them.
 """
 
+from collections.abc import Callable
+
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import arrow_udf
@@ -11,7 +14,7 @@ from pyspark.sql.pandas.functions import arrow_udf
 from lakehouse.refinement import odd_bodies, plain_bodies
 from lakehouse.refinement.odd_bodies import MINUTE_FORM, PROVENANCE
 
-__all__ = ["MINUTE_FORM", "PROVENANCE", "odd_pieces", "pieces", "plain_ones", "plain_pieces", "texts_of_pieces"]
+__all__ = ["MINUTE_FORM", "PROVENANCE", "odd_pieces", "pieces", "pieces_of_few", "plain_pieces", "texts_of_pieces"]
 
 
 def pieces(bronze: DataFrame) -> DataFrame:
@@ -34,11 +37,17 @@ def plain_pieces(bronze: DataFrame) -> DataFrame:
     piece = ", ".join(f"{name}: {type_}" for name, type_ in plain_bodies.FIELDS.items())
     read = arrow_udf(plain_bodies.read, f"ARRAY<STRUCT<{piece}>>")  # type: ignore[call-overload]  # by its hints
     pieces = _with_periods(bronze).select(*PROVENANCE, read("body").alias("pieces"))
-    return plain_ones(pieces.select(*PROVENANCE, F.explode_outer("pieces").alias("piece")))
+    return _plain_ones(pieces.select(*PROVENANCE, F.explode_outer("pieces").alias("piece")))
 
 
-def plain_ones(exploded: DataFrame) -> DataFrame:
-    """As :func:`plain_pieces`, from rows of ``plain_bodies.exploded``."""
+def pieces_of_few(responses: pa.Table, frame: Callable[[pa.Table], DataFrame]) -> DataFrame:
+    """As :func:`pieces`, of some responses that hold periods; ``frame`` hands rows of this process to Spark."""
+    exploded, odd = plain_bodies.exploded(responses)
+    plain = _plain_ones(frame(exploded))
+    return plain.unionByName(odd_bodies.odd_pieces(frame(odd))) if odd.num_rows else plain
+
+
+def _plain_ones(exploded: DataFrame) -> DataFrame:
     return exploded.select(
         *PROVENANCE,
         F.col("piece").isNotNull().alias("is_plain"),

@@ -87,17 +87,16 @@ def read(bodies: Iterator[pa.Array]) -> Iterator[pa.Array]:
         yield pa.ListArray.from_arrays(offsets, values, mask=is_odd)
 
 
-def exploded(responses: pa.Table) -> pa.Table:
-    """The pieces of responses with ``body``: one row each, the response's other columns beside ``piece``.
+def exploded(responses: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The pieces of few responses with ``body``, read in this process, and the responses that are not plain.
 
-    A body that is not plain has one row without a piece. For few responses, read in this process.
+    Of the former one row each, the response's other columns beside ``piece``.
     """
     responses = responses.combine_chunks()
     lists = pa.chunked_array(read(iter(responses["body"].chunks)), _LIST).combine_chunks()
-    odd = pc.indices_nonzero(lists.is_null())
-    response = pa.concat_arrays([pc.list_parent_indices(lists).cast(pa.uint64()), odd])
-    pieces = pa.concat_arrays([lists.flatten(), pa.nulls(len(odd), _NOTHING.type)])
-    return responses.drop_columns(["body"]).take(response).append_column("piece", pieces)
+    response = pc.list_parent_indices(lists)
+    pieces = responses.drop_columns(["body"]).take(response).append_column("piece", lists.flatten())
+    return pieces, responses.filter(lists.is_null())
 
 
 def _pieces_of(body: pa.Buffer) -> pa.StructArray | None:

@@ -17,7 +17,7 @@ from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.store import FEW_ROWS
 from lakehouse.lake.tables import BRONZE, QUARANTINE, REGIONS, SILVER
-from lakehouse.refinement import plain_bodies, silver, stages
+from lakehouse.refinement import silver, stages
 from lakehouse.refinement.quality import DRIFT, FAIL, RULES, RuleResult, Rules
 from lakehouse.refinement.stages import GateError, StageReport, Tally, Work
 from lakehouse.windows import HALF_HOUR, Window
@@ -124,7 +124,7 @@ def refine(work: Work, *, full: bool = False, again: bool = False, contract: Con
         kept.append(work.store.frame(judged.toArrow()) if scope.are_few else judged.persist())
         return kept[-1]
 
-    judged = judge(_plain_pieces(work, bronze, scope))
+    judged = judge(_pieces(work, bronze, scope))
     try:
         found = _count(judged, contract.rules)
         if found.unread:
@@ -139,6 +139,14 @@ def refine(work: Work, *, full: bool = False, again: bool = False, contract: Con
         for frame in kept:
             frame.unpersist()
     return StageReport("silver", version, counts, reads, found.results, account=account)
+
+
+def pending_periods(work: Work) -> int:
+    """How many half-hours the responses hold that Silver has yet to consume; told without Spark."""
+    bronze, table, refusals = (work.snapshot(each) for each in (BRONZE, SILVER, QUARANTINE))
+    cursor = cursors.landing(work.store, table, bronze, refusals)
+    late = bronze.rows(["n_periods"], None if cursor is None else f"landing > {cursor}")
+    return sum(late.column("n_periods").to_pylist())
 
 
 def _held(refusals: Snapshot) -> list[str]:
@@ -177,8 +185,8 @@ def responses_beside(bronze: Snapshot, where: str, *, older_too: bool) -> dict[s
     return dict(zip(*(found.column(name).to_pylist() for name in ("response_id", "n_periods")), strict=True))
 
 
-def _plain_pieces(work: Work, bronze: Snapshot, scope: Scope) -> DataFrame:
-    """The pieces of the scope's plain bodies, read by Spark's executors or, if they are few, here."""
+def _pieces(work: Work, bronze: Snapshot, scope: Scope) -> DataFrame:
+    """The pieces of the scope's bodies, if they are few; else the plain ones, with marks for the rest."""
     if not scope.are_few:
         return silver.plain_pieces(scope.responses())
     names = [name for name in silver.PROVENANCE if name != "is_pending"]
@@ -187,7 +195,7 @@ def _plain_pieces(work: Work, bronze: Snapshot, scope: Scope) -> DataFrame:
         wanted = f"{wanted} OR response_id IN ({_listed(scope.beside)})"
     responses = bronze.as_declared(bronze.rows([*names, "body"], f"n_periods > 0 AND ({wanted})"))
     is_pending = pc.invert(pc.is_in(responses["response_id"], pa.array(scope.beside, pa.string())))
-    return silver.plain_ones(work.store.frame(plain_bodies.exploded(responses.append_column("is_pending", is_pending))))
+    return silver.pieces_of_few(responses.append_column("is_pending", is_pending), work.store.frame)
 
 
 def _listed(ids: Iterable[str]) -> str:

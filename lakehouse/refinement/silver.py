@@ -16,7 +16,7 @@ from lakehouse.refinement.bodies import (
     PROVENANCE,
     odd_pieces,
     pieces,
-    plain_ones,
+    pieces_of_few,
     plain_pieces,
     texts_of_pieces,
 )
@@ -29,7 +29,7 @@ __all__ = [
     "newest",
     "odd_pieces",
     "pieces",
-    "plain_ones",
+    "pieces_of_few",
     "plain_pieces",
     "refused",
     "repeated",

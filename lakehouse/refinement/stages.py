@@ -6,7 +6,9 @@ way the same comparison decides what is written, so the result is the same.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -117,9 +119,13 @@ def nothing(table: Snapshot) -> dict[str, int]:
     return Tally(equal=int(table.totals()["rows"])).counts()
 
 
-def tally(changes: DataFrame, along: str) -> Tally:
+def tally(changes: DataFrame | pa.Table, along: str) -> Tally:
     """Count them."""
-    rows = changes.groupBy(CHANGE).agg(F.count(F.lit(1)), F.min(along), F.max(along)).collect()
+    if isinstance(changes, pa.Table):
+        kinds = changes.group_by(CHANGE).aggregate([(along, "count"), (along, "min"), (along, "max")])
+        rows: list[Any] = list(zip(*(column.to_pylist() for column in kinds.columns), strict=True))
+    else:
+        rows = changes.groupBy(CHANGE).agg(F.count(F.lit(1)), F.min(along), F.max(along)).collect()
     differing = [row for row in rows if row[0] != EQUAL]
     return Tally(
         {row[0]: int(row[1]) for row in differing},
@@ -174,9 +180,11 @@ def bring(
         deleting=deleting,
         with_equals=not is_whole,
     )
-    changes = work.store.frame(changes.toArrow()) if are_few else changes.persist()
+    if are_few:
+        rows = changes.toArrow()
+        changes = work.store.frame(rows)
     try:
-        counted = tally(changes, along)
+        counted = tally(rows if are_few else changes.persist(), along)
         if is_whole:
             written_over = counted.rows.get(UPDATE, 0) + counted.rows.get(DELETE, 0)
             counted = replace(counted, equal=int(now.totals()["rows"]) - written_over)
