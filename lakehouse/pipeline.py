@@ -167,9 +167,12 @@ class Run:
         session.open_session(self.spark_options, is_brief=self._is_brief)
 
     def _expect(self, half_hours: Callable[[], int]) -> None:
-        """Say, while Spark is yet to be opened, how much it will have to do."""
+        """While Spark is yet to be opened: how much it will have to do. Begins to open it if there is anything."""
         if self._opening is None:
-            self._is_brief = half_hours() <= refining.FEW_PERIODS
+            much = half_hours()
+            self._is_brief = much <= refining.FEW_PERIODS
+            if much:
+                self._begin_opening()
 
     def _opened(self) -> SparkSession:
         if self._spark is None:
@@ -278,7 +281,6 @@ class Run:
             if windows:  # the JVM starts while the first answers come
                 asked_for = sum(len(window.span()) for window in windows)
                 self._expect(lambda: asked_for + refining.pending_periods(self.work))
-                self._begin_opening()
             landing = self._landing("bronze", source.identity, known)
             self.report.failures = await ingest.land_from_api(client, windows, landing)
         done = StageReport("bronze", landing.version, landing.counts(), {BRONZE.name: bronze.version})

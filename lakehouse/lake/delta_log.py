@@ -66,6 +66,15 @@ class Snapshot:
         types = self.arrow_types()
         return rows.cast(pa.schema([(name, types[name]) for name in rows.column_names]))
 
+    def files(self) -> list[str] | None:
+        """The Parquet files whose rows are this version's, all of them and nothing else; None if there is more to it.
+
+        (A table that only newer readers understand may have deletion vectors or other names for its columns.)
+        """
+        if self.table.protocol().min_reader_version > 1:
+            return None
+        return [uri.replace("s3://", "s3a://", 1) for uri in self.table.file_uris()]
+
     def version_at(self, moment: datetime) -> int | None:
         """The newest version committed at or before ``moment`` (aware); None: the table is younger."""
         limit = moment.timestamp() * 1000

@@ -142,6 +142,16 @@ class Store:
             )
         )
 
+    def scan(self, table: Table, at: Snapshot) -> DataFrame:
+        """As :meth:`read`, for looking at all rows: Spark is told the files, where Delta would plan with jobs.
+
+        A table of newer readers, or a path in which Spark would see wildcards, is left to Delta.
+        """
+        files = at.files()
+        if not files or set("{}[]*?\\") & set(self.path(table)):
+            return self.read(table, at.version)
+        return self.spark.read.schema(table.ddl).parquet(*files)
+
     def few(self, at: Snapshot, columns: Sequence[str], where: str | None = None) -> DataFrame:
         """Rows that meet a condition (in DataFusion's SQL), read here by delta-rs and handed to Spark.
 

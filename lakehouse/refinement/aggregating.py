@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.lake import cursors, delta_log
 from lakehouse.lake.delta_log import FeedError, Snapshot
+from lakehouse.lake.store import FEW_ROWS
 from lakehouse.lake.tables import DIM_REGION, GOLD, SILVER
 from lakehouse.refinement import gold, stages
 from lakehouse.refinement.stages import StageReport, Work
@@ -69,12 +70,19 @@ def _touched(since: int, half_hours: Snapshot) -> pa.Table | None:
         return None
 
 
+def _all_of(work: Work, table: Snapshot) -> DataFrame:
+    """Gold as it is."""
+    if table.totals()["rows"] <= FEW_ROWS:
+        return work.store.few(table, GOLD.column_names)
+    return work.store.scan(GOLD, table)
+
+
 def _to_look_at(
     work: Work, half_hours: Snapshot, table: Snapshot, touched: pa.Table | None
 ) -> tuple[DataFrame, DataFrame, bool]:
     """The half-hours of the touched days, or all; what Gold has of these days; whether few days are looked through."""
     if touched is None:
-        return work.store.read(SILVER, half_hours.version), work.store.read(GOLD, table.version), False
+        return work.store.scan(SILVER, half_hours), _all_of(work, table), False
     first, last = (pick(touched["date_recorded"].to_pylist()) for pick in (min, max))
     end = last + timedelta(days=1)
     are_few = end - first <= FEW_DAYS
@@ -83,7 +91,7 @@ def _to_look_at(
         source = work.store.few(half_hours, SILVER.column_names, hours)
         current = work.store.few(table, GOLD.column_names, f"date_recorded BETWEEN DATE '{first}' AND DATE '{last}'")
     else:
-        source = work.store.read(SILVER, half_hours.version)
+        source = work.store.read(SILVER, half_hours.version)  # Delta leaves out the files of other days
         source = source.where((F.col("timestamp") >= F.lit(first)) & (F.col("timestamp") < F.lit(end)))
         current = work.store.read(GOLD, table.version)
         current = current.where(F.col("date_recorded").between(F.lit(first), F.lit(last)))

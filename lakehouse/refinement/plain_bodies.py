@@ -23,7 +23,8 @@ PLACES_PER_PERIOD = 1000
 MOMENT = pa.timestamp("us", tz="UTC")
 SUM = pa.decimal128(10, 2)
 MINUTE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z$"
-_SHARE = pa.struct([("fuel", pa.string()), ("perc", pa.decimal128(5, 2))])
+SHARE = pa.decimal128(5, 2)
+_SHARE = pa.struct([("fuel", pa.string()), ("perc", pa.decimal128(20, 2))])
 _REGION = pa.struct(
     [
         ("regionid", pa.int32()),
@@ -48,10 +49,10 @@ _FIELDS = (
     pa.field("dno", pa.string()),
     pa.field("intensity_forecast", pa.int32()),
     pa.field("intensity_index", pa.string()),
-    *(pa.field(f"fuel_{fuel}", pa.decimal128(5, 2)) for fuel in KNOWN_FUELS),
+    *(pa.field(f"fuel_{fuel}", SHARE) for fuel in KNOWN_FUELS),
     pa.field("share_sum", SUM),
-    pa.field("lowest_share", pa.decimal128(5, 2)),
-    pa.field("highest_share", pa.decimal128(5, 2)),
+    pa.field("lowest_share", SHARE),
+    pa.field("highest_share", SHARE),
 )
 FIELDS = {
     "position": "BIGINT",
@@ -144,7 +145,8 @@ def _mix(mixes: pa.ListArray) -> Iterator[pa.Array]:
     shares = _elements(mixes)
     each = len(shares) // len(mixes)
     _need(bool(pc.all(pc.equal(pc.list_value_length(mixes), _scalar(each))).as_py()))
-    names, percents = _whole(shares.field("fuel")), _whole(shares.field("perc"))
+    names = _whole(shares.field("fuel"))
+    percents = _whole(shares.field("perc")).cast(SHARE)  # which is strict, as the reader is not: 1000 is no share
     first = names.slice(0, each).to_pylist()
     _need(len(set(first)) == each and set(FUELS) <= set(first) <= set(KNOWN_FUELS))
     places = [_every(number, each, len(shares)) for number in range(each)]

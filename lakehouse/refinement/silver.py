@@ -62,18 +62,19 @@ def refused(judged: DataFrame, *, bronze: DataFrame, rules: Rules = RULES) -> Da
     return bad.join(texts_of_pieces(bronze), ["response_id", "position"], "left").select(*QUARANTINE.column_names)
 
 
-def newest(good: DataFrame, *, within: tuple[str, ...] = ()) -> DataFrame:
+def newest(good: DataFrame, *, within: tuple[str, ...] = (), with_pending: bool = False) -> DataFrame:
     """One row per (regionid, timestamp): the newest piece by (ingestion_timestamp, response_id, position).
 
-    ``has_pending``: whether a pending response speaks of the key. ``within``: columns that follow from the key and by
-    which the pieces are partitioned already; they stay where they are.
+    ``within``: columns that follow from the key and by which the pieces are partitioned already; they stay where they
+    are. ``with_pending`` adds ``has_pending``: whether a pending response speaks of the key.
     """
     by_key = Window.partitionBy(*within, *SILVER.key)
     newest_first = by_key.orderBy(*(F.col(name).desc() for name in ("ingestion_timestamp", "response_id", "position")))
-    ranked = good.withColumns(
-        {"_rank": F.row_number().over(newest_first), "has_pending": F.max("is_pending").over(by_key)}
-    )
-    return ranked.where("_rank = 1").select(*SILVER.column_names, "has_pending")
+    names = list(SILVER.column_names)
+    if with_pending:
+        good = good.withColumn("has_pending", F.max("is_pending").over(by_key))
+        names.append("has_pending")
+    return good.withColumn("_rank", F.row_number().over(newest_first)).where("_rank = 1").select(*names)
 
 
 def repeated(good: DataFrame) -> DataFrame:

@@ -182,7 +182,7 @@ def bring(
     )
     if are_few:
         rows = changes.toArrow()
-        changes = work.store.frame(rows)
+        changes = work.store.frame(rows).coalesce(1)  # one file, not one for each core
     try:
         counted = tally(rows if are_few else changes.persist(), along)
         if is_whole:
