@@ -156,5 +156,5 @@ def test_survives_a_server_that_dies_after_staging(lake: GoldLake, lake_root: st
 def test_says_that_golds_files_are_gone(database: PostgresTarget, lake: GoldLake):
     for file in Path(lake.work.store.path(GOLD)).glob("*.parquet"):
         file.unlink()
-    assert "could not be read: FileNotFoundException" in str(failure(lake, database))
+    assert "cannot be read: Object Store error: Object at location " in str(failure(lake, database))
     assert published(database) == []

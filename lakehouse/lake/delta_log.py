@@ -4,6 +4,7 @@ A path is a local directory or ``s3a://...``; credentials for the latter come fr
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -108,9 +109,10 @@ class Snapshot:
         try:
             feed = self.table.load_cdf(starting_version=since + 1, ending_version=self.version, columns=list(columns))
             rows = pa.table(feed.read_all()).select(list(columns))
-        except (DeltaError, OSError) as error:
-            why = str(error).splitlines()[0]
-            raise FeedError(f"The changes of {self.path} after version {since} cannot be read: {why}") from error
+        except Exception as error:
+            raise FeedError(
+                f"The changes of {self.path} after version {since} cannot be read: {_reason(error)}"
+            ) from error
         return self.as_declared(rows).group_by(list(columns)).aggregate([])
 
     def highest(self, column: str, where: str | None = None) -> Any:
@@ -158,9 +160,17 @@ def asked(query: str, **tables: Snapshot) -> pa.Table:
         engine = engine.register(name, snapshot.table)
     try:
         return pa.table(engine.execute(query).read_all())
-    except (DeltaError, OSError) as error:
+    except Exception as error:
         places = ", ".join(sorted({snapshot.path for snapshot in tables.values()}))
-        raise LakehouseError(f"The rows at {places} cannot be read: {str(error).splitlines()[0]}") from error
+        raise LakehouseError(f"The rows at {places} cannot be read: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause, which is named last, without what it passed through."""
+    said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return re.sub(
+        r"^((C Data interface|External|Parquet|Arrow) error: |Failed to fetch metadata for file \S+: )+", "", said
+    )
 
 
 def append(path: str, rows: Sequence[Mapping[str, Any]], user_metadata: str) -> int:

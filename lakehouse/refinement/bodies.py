@@ -14,7 +14,16 @@ from pyspark.sql.pandas.functions import arrow_udf
 from lakehouse.refinement import odd_bodies, plain_bodies
 from lakehouse.refinement.odd_bodies import MINUTE_FORM, PROVENANCE
 
-__all__ = ["MINUTE_FORM", "PROVENANCE", "odd_pieces", "pieces", "pieces_of_few", "plain_pieces", "texts_of_pieces"]
+__all__ = [
+    "MINUTE_FORM",
+    "PROVENANCE",
+    "odd_pieces",
+    "pieces",
+    "pieces_of_few",
+    "plain_pieces",
+    "plain_pieces_here",
+    "texts_of_pieces",
+]
 
 
 def pieces(bronze: DataFrame) -> DataFrame:
@@ -37,7 +46,8 @@ def plain_pieces(bronze: DataFrame) -> DataFrame:
     piece = ", ".join(f"{name}: {type_}" for name, type_ in plain_bodies.FIELDS.items())
     read = arrow_udf(plain_bodies.read, f"ARRAY<STRUCT<{piece}>>")  # type: ignore[call-overload]  # by its hints
     pieces = _with_periods(bronze).select(*PROVENANCE, read("body").alias("pieces"))
-    return _plain_ones(pieces.select(*PROVENANCE, F.explode_outer("pieces").alias("piece")))
+    exploded = pieces.select(*PROVENANCE, F.explode_outer("pieces").alias("piece"))
+    return _plain_ones(exploded.select(*PROVENANCE, "piece.*"))
 
 
 def pieces_of_few(responses: pa.Table, frame: Callable[[pa.Table], DataFrame]) -> DataFrame:
@@ -47,11 +57,17 @@ def pieces_of_few(responses: pa.Table, frame: Callable[[pa.Table], DataFrame]) -
     return plain.unionByName(odd_bodies.odd_pieces(frame(odd))) if odd.num_rows else plain
 
 
+def plain_pieces_here(responses: pa.Table, frame: Callable[[pa.Table], DataFrame]) -> DataFrame:
+    """As :func:`plain_pieces`, of responses that hold periods, read in this process."""
+    exploded, odd = plain_bodies.exploded(responses)
+    return _plain_ones(frame(pa.concat_tables([exploded, plain_bodies.marks(odd)])))
+
+
 def _plain_ones(exploded: DataFrame) -> DataFrame:
     return exploded.select(
         *PROVENANCE,
-        F.col("piece").isNotNull().alias("is_plain"),
-        "piece.*",
+        F.col("position").isNotNull().alias("is_plain"),
+        *plain_bodies.FIELDS,
         F.lit(None).cast("string").alias("region"),
         F.lit(None).cast("string").alias("period_from"),
         F.lit(True).alias("is_readable"),

@@ -20,6 +20,8 @@ from lakehouse.lake.tables import FUELS, KNOWN_FUELS
 
 PLACES_PER_PERIOD = 1000
 """``position`` is period number * this + region number; a response never holds more of either."""
+BATCH = 16
+"""Responses read at once in this process: up to 4 MB each."""
 MOMENT = pa.timestamp("us", tz="UTC")
 SUM = pa.decimal128(10, 2)
 MINUTE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z$"
@@ -89,15 +91,27 @@ def read(bodies: Iterator[pa.Array]) -> Iterator[pa.Array]:
 
 
 def exploded(responses: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """The pieces of few responses with ``body``, read in this process, and the responses that are not plain.
+    """The pieces of responses with ``body``, read in this process, and the responses that are not plain.
 
-    Of the former one row each, the response's other columns beside ``piece``.
+    Of the former one row each: the response's other columns, and ``FIELDS``.
     """
-    responses = responses.combine_chunks()
-    lists = pa.chunked_array(read(iter(responses["body"].chunks)), _LIST).combine_chunks()
-    response = pc.list_parent_indices(lists)
-    pieces = responses.drop_columns(["body"]).take(response).append_column("piece", lists.flatten())
-    return pieces, responses.filter(lists.is_null())
+    pieces, odd = [], []
+    for batch in responses.to_batches(max_chunksize=BATCH):
+        (lists,) = read(iter([batch["body"]]))
+        said = batch.drop_columns(["body"]).take(pc.list_parent_indices(lists))
+        values = lists.flatten()
+        columns = [*said.columns, *(values.field(name) for name in FIELDS)]
+        pieces.append(pa.RecordBatch.from_arrays(columns, [*said.schema.names, *FIELDS]))
+        odd.append(batch.filter(lists.is_null()))
+    names = [pa.field(name, responses.schema.field(name).type) for name in responses.column_names if name != "body"]
+    return pa.Table.from_batches(pieces, pa.schema([*names, *_FIELDS])), pa.Table.from_batches(odd, responses.schema)
+
+
+def marks(odd: pa.Table) -> pa.Table:
+    """A row without a piece for each of these responses."""
+    nothing = [pa.nulls(odd.num_rows, field.type) for field in _FIELDS]
+    said = odd.drop_columns(["body"])
+    return pa.table([*said.columns, *nothing], [*said.column_names, *FIELDS])
 
 
 def _pieces_of(body: pa.Buffer) -> pa.StructArray | None:

@@ -29,6 +29,8 @@ FEW_PERIODS = 1_000
 
 Spark's own way to them, planning by Delta and Python workers, takes seconds before the first row.
 """
+NEAR_PERIODS = 60_000
+"""Half-hours (3.4 years, half a gigabyte) up to which this process reads plain bodies while the JVM starts."""
 MANY_PERIODS = 200_000
 """Half-hours from which on pieces are kept compressed: slower, for a fraction of the memory (0.3 kB each)."""
 COMPRESSED = "spark.sql.inMemoryColumnarStorage.compressed"
@@ -194,7 +196,7 @@ def responses_beside(bronze: Snapshot, where: str, *, older_too: bool) -> dict[s
 
 def _pieces(work: Work, bronze: Snapshot, scope: Scope) -> DataFrame:
     """The pieces of the scope's bodies, if they are few; else the plain ones, with marks for the rest."""
-    if not scope.are_few:
+    if scope.again or scope.n_periods > NEAR_PERIODS:
         return silver.plain_pieces(scope.responses())
     names = [name for name in silver.PROVENANCE if name != "is_pending"]
     wanted = scope.where or "true"
@@ -202,7 +204,10 @@ def _pieces(work: Work, bronze: Snapshot, scope: Scope) -> DataFrame:
         wanted = f"{wanted} OR response_id IN ({_listed(scope.beside)})"
     responses = bronze.as_declared(bronze.rows([*names, "body"], f"n_periods > 0 AND ({wanted})"))
     is_pending = pc.invert(pc.is_in(responses["response_id"], pa.array(scope.beside, pa.string())))
-    return silver.pieces_of_few(responses.append_column("is_pending", is_pending), work.store.frame)
+    responses = responses.append_column("is_pending", is_pending)
+    if scope.are_few:
+        return silver.pieces_of_few(responses, work.store.frame)
+    return silver.plain_pieces_here(responses, work.store.frame)
 
 
 def _listed(ids: Iterable[str]) -> str:

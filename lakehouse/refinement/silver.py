@@ -18,6 +18,7 @@ from lakehouse.refinement.bodies import (
     pieces,
     pieces_of_few,
     plain_pieces,
+    plain_pieces_here,
     texts_of_pieces,
 )
 from lakehouse.refinement.quality import RULES, Rules
@@ -31,6 +32,7 @@ __all__ = [
     "pieces",
     "pieces_of_few",
     "plain_pieces",
+    "plain_pieces_here",
     "refused",
     "repeated",
     "slots",
