@@ -8,7 +8,9 @@ id, and every mix the same fuels, all of them known. Nearly all of them are. Wha
 Imports nothing but Arrow and the declarations, because every Python worker does.
 """
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, reduce
 from itertools import accumulate
 
@@ -95,16 +97,20 @@ def exploded(responses: pa.Table) -> tuple[pa.Table, pa.Table]:
 
     Of the former one row each: the response's other columns, and ``FIELDS``.
     """
-    pieces, odd = [], []
-    for batch in responses.to_batches(max_chunksize=BATCH):
-        (lists,) = read(iter([batch["body"]]))
-        said = batch.drop_columns(["body"]).take(pc.list_parent_indices(lists))
-        values = lists.flatten()
-        columns = [*said.columns, *(values.field(name) for name in FIELDS)]
-        pieces.append(pa.RecordBatch.from_arrays(columns, [*said.schema.names, *FIELDS]))
-        odd.append(batch.filter(lists.is_null()))
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # Arrow reads without Python's lock
+        parts = list(threads.map(_exploded, responses.to_batches(max_chunksize=BATCH)))
+    pieces, odd = ([part[kind] for part in parts] for kind in (0, 1))
     names = [pa.field(name, responses.schema.field(name).type) for name in responses.column_names if name != "body"]
     return pa.Table.from_batches(pieces, pa.schema([*names, *_FIELDS])), pa.Table.from_batches(odd, responses.schema)
+
+
+def _exploded(responses: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    (lists,) = read(iter([responses["body"]]))
+    said = responses.drop_columns(["body"]).take(pc.list_parent_indices(lists))
+    values = lists.flatten()
+    columns = [*said.columns, *(values.field(name) for name in FIELDS)]
+    pieces = pa.RecordBatch.from_arrays(columns, [*said.schema.names, *FIELDS])
+    return pieces, responses.filter(lists.is_null())
 
 
 def marks(odd: pa.Table) -> pa.Table:

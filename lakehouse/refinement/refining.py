@@ -207,7 +207,12 @@ def _pieces(work: Work, bronze: Snapshot, scope: Scope) -> DataFrame:
     responses = responses.append_column("is_pending", is_pending)
     if scope.are_few:
         return silver.pieces_of_few(responses, work.store.frame)
-    return silver.plain_pieces_here(responses, work.store.frame)
+
+    def frame(pieces: pa.Table) -> DataFrame:
+        rows = work.store.frame(pieces)
+        return rows.coalesce(rows.sparkSession.sparkContext.defaultParallelism)  # not a task for each 10,000 rows
+
+    return silver.plain_pieces_here(responses, frame)
 
 
 def _listed(ids: Iterable[str]) -> str:
