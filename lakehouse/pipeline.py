@@ -36,7 +36,7 @@ from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, RUNS, TABLES, Table
 from lakehouse.provenance import code_version, settings_hash
 from lakehouse.publishing import export
-from lakehouse.refinement import aggregating, quarantine, refining
+from lakehouse.refinement import aggregating, quarantine, refining, scope
 from lakehouse.refinement.stages import GateError, StageReport, Work
 from lakehouse.settings import PUBLIC_API, Settings
 from lakehouse.spark import session
@@ -170,7 +170,7 @@ class Run:
         """While Spark is yet to be opened: how much it will have to do. Begins to open it if there is anything."""
         if self._opening is None:
             much = half_hours()
-            self._is_brief = much <= refining.FEW_PERIODS
+            self._is_brief = much <= scope.FEW_PERIODS
             if much:
                 self._begin_opening()
 
@@ -206,7 +206,7 @@ class Run:
     def derive(self, wanted: Sequence[str], *, full: bool = False) -> None:
         """Silver, Gold with its regions, and the export, as far as wanted, in this order."""
         if not full:
-            self._expect(lambda: refining.pending_periods(self.work))
+            self._expect(lambda: scope.pending_periods(self.work))
         if not full and (tables := restoring.set_back(self.work)):
             log.warning(
                 "%s had been restored to an older state; this run rolls forward from Bronze.", " and ".join(tables)
@@ -280,7 +280,7 @@ class Run:
             self.listener.windows_planned(windows, reasons)
             if windows:  # the JVM starts while the first answers come
                 asked_for = sum(len(window.span()) for window in windows)
-                self._expect(lambda: asked_for + refining.pending_periods(self.work))
+                self._expect(lambda: asked_for + scope.pending_periods(self.work))
             landing = self._landing("bronze", source.identity, known)
             self.report.failures = await ingest.land_from_api(client, windows, landing)
         done = StageReport("bronze", landing.version, landing.counts(), {BRONZE.name: bronze.version})

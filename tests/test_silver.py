@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.lake import delta_log
 from lakehouse.lake.tables import SILVER
-from lakehouse.refinement import refining, silver
+from lakehouse.refinement import scope, silver
 from lakehouse.refinement.quality import RULES
 
 MIX = [
@@ -294,5 +294,5 @@ def test_finds_the_responses_that_speak_of_the_same_half_hours(tmp_path: Path) -
     write_deltalake(str(tmp_path / "bronze"), pa.Table.from_pylist(rows))
     bronze = delta_log.open_table(str(tmp_path / "bronze"))
     assert bronze is not None
-    assert refining.responses_beside(bronze, "landing > 1", older_too=False) == {"newer": 48}
-    assert refining.responses_beside(bronze, "landing > 1", older_too=True) == {"newer": 48, "older": 47}
+    assert scope.responses_beside(bronze, "landing > 1", older_too=False) == {"newer": 48}
+    assert scope.responses_beside(bronze, "landing > 1", older_too=True) == {"newer": 48, "older": 47}

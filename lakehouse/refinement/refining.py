@@ -3,34 +3,24 @@
 The pieces are parsed once and kept; everything that is counted is counted of them, before anything is written.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from lakehouse.lake import cursors, delta_log
+from lakehouse.lake import cursors
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.store import FEW_ROWS
 from lakehouse.lake.tables import BRONZE, QUARANTINE, REGIONS, SILVER
 from lakehouse.refinement import silver, stages
 from lakehouse.refinement.quality import DRIFT, FAIL, RULES, RuleResult, Rules
+from lakehouse.refinement.scope import Scope, pieces_of, scope_of
 from lakehouse.refinement.stages import GateError, StageReport, Tally, Work
-from lakehouse.windows import HALF_HOUR, Window
+from lakehouse.windows import HALF_HOUR
 
 KEPT = ("position", "is_pending", "is_plain", "landing", "region", "period_from", "unknown", "broken")
 """What is kept of a piece beside Silver's columns."""
-FEW_PERIODS = 1_000
-"""Half-hours of pending responses (a body holds 8 kB of each) up to which this process reads them itself.
-
-Spark's own way to them, planning by Delta and Python workers, takes seconds before the first row.
-"""
-NEAR_PERIODS = 60_000
-"""Half-hours (3.4 years, half a gigabyte) up to which this process reads plain bodies while the JVM starts."""
 MANY_PERIODS = 200_000
 """Half-hours from which on pieces are kept compressed: slower, for a fraction of the memory (0.3 kB each)."""
 COMPRESSED = "spark.sql.inMemoryColumnarStorage.compressed"
@@ -44,56 +34,6 @@ class Contract:
 
     rules: Rules = RULES
     is_frozen: bool = False
-
-
-@dataclass(frozen=True)
-class Scope:
-    """The part of Bronze that a run looks at, and the part of Silver that follows from it.
-
-    ``where``: the condition that pending responses meet, None for all of Bronze. ``beside``: ids of others that speak
-    of the same half-hours: the newer ones, or with ``again`` all of them. ``windows`` are those of the pending ones,
-    ``low`` and ``high`` the first and last half-hour that they may speak of. ``n_periods``: what all of them hold.
-    """
-
-    bronze: Callable[[], DataFrame]
-    windows: tuple[Window, ...]
-    n_periods: int
-    where: str | None = None
-    beside: tuple[str, ...] = ()
-    again: bool = False
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it is all of Bronze."""
-        return self.where is None
-
-    @property
-    def are_few(self) -> bool:
-        """Whether little has to be read: this process does it."""
-        return not self.again and self.n_periods <= FEW_PERIODS
-
-    def pending(self) -> DataFrame:
-        """The responses that Silver has yet to consume."""
-        everything = self.bronze()
-        pending = everything if self.where is None else everything.where(self.where)
-        return pending.withColumn("is_pending", F.lit(True))
-
-    def responses(self) -> DataFrame:
-        """All of the scope's responses; they say whether they are ``is_pending``."""
-        if not self.beside:
-            return self.pending()
-        beside = self.bronze().where(F.col("response_id").isin(*self.beside))
-        return self.pending().unionByName(beside.withColumn("is_pending", F.lit(False)))
-
-    @property
-    def low(self) -> datetime | None:
-        """The first half-hour."""
-        return min((window.start - HALF_HOUR for window in self.windows), default=None)
-
-    @property
-    def high(self) -> datetime | None:
-        """The last half-hour."""
-        return max((window.end for window in self.windows), default=None)
 
 
 def refine(work: Work, *, full: bool = False, again: bool = False, contract: Contract | None = None) -> StageReport:
@@ -121,7 +61,7 @@ def refine(work: Work, *, full: bool = False, again: bool = False, contract: Con
         account = stages.stands(commit(refusals), table)
         return StageReport("silver", None, counts, reads, contract.rules.results({}, 0), account=account)
 
-    scope = _scope(work, bronze, cursor, _held(refusals) if again else [])
+    scope = scope_of(work, bronze, cursor, _held(refusals) if again else [])
     kept: list[DataFrame] = []
 
     def judge(pieces: DataFrame) -> DataFrame:
@@ -133,7 +73,7 @@ def refine(work: Work, *, full: bool = False, again: bool = False, contract: Con
             kept.append(judged.persist())
         return kept[-1]
 
-    judged = judge(_pieces(work, bronze, scope))
+    judged = judge(pieces_of(work, bronze, scope))
     try:
         found = _count(judged, contract.rules)
         if found.unread:
@@ -150,73 +90,8 @@ def refine(work: Work, *, full: bool = False, again: bool = False, contract: Con
     return StageReport("silver", version, counts, reads, found.results, account=account)
 
 
-def pending_periods(work: Work) -> int:
-    """How many half-hours the responses hold that Silver has yet to consume; told without Spark."""
-    bronze, table, refusals = (work.snapshot(each) for each in (BRONZE, SILVER, QUARANTINE))
-    cursor = cursors.landing(work.store, table, bronze, refusals)
-    late = bronze.rows(["n_periods"], None if cursor is None else f"landing > {cursor}")
-    return sum(late.column("n_periods").to_pylist())
-
-
 def _held(refusals: Snapshot) -> list[str]:
     return sorted(set(refusals.rows(["response_id"]).column("response_id").to_pylist()))
-
-
-def _scope(work: Work, bronze: Snapshot, cursor: int | None, again: list[str]) -> Scope:
-    """What to read, decided by what Bronze says of its responses; ``again``: ids of those to judge once more."""
-    where = None if cursor is None else f"landing > {cursor}"
-    if again and where:
-        where = f"{where} OR response_id IN ({_listed(again)})"
-    late = bronze.rows(["window_start", "window_end", "n_periods"], where).to_pylist()
-    beside = responses_beside(bronze, where, older_too=bool(again)) if where else {}
-    return Scope(
-        bronze=lambda: work.store.scan(BRONZE, bronze),
-        windows=tuple(Window(row["window_start"], row["window_end"]) for row in late),
-        n_periods=sum(row["n_periods"] for row in late) + sum(beside.values()),
-        where=where,
-        beside=tuple(beside),
-        again=bool(again and where),
-    )
-
-
-def responses_beside(bronze: Snapshot, where: str, *, older_too: bool) -> dict[str, int]:
-    """The consumed responses that may hold a newer value of a half-hour that a pending one holds: n_periods by id.
-
-    With ``older_too`` all that may hold any value of it. (``where`` tells the pending ones.)
-    """
-    touching = "late.window_start <= rows.window_end AND late.window_end >= rows.window_start"
-    newer = "" if older_too else " AND rows.ingestion_timestamp >= late.ingestion_timestamp"
-    query = f"""
-        WITH late AS (SELECT window_start, window_end, ingestion_timestamp FROM rows WHERE {where})
-        SELECT DISTINCT rows.response_id, rows.n_periods FROM rows JOIN late ON {touching}{newer}
-        WHERE NOT ({where}) ORDER BY rows.response_id"""  # noqa: S608 (our own names)
-    found = delta_log.asked(query, rows=bronze)
-    return dict(zip(*(found.column(name).to_pylist() for name in ("response_id", "n_periods")), strict=True))
-
-
-def _pieces(work: Work, bronze: Snapshot, scope: Scope) -> DataFrame:
-    """The pieces of the scope's bodies, if they are few; else the plain ones, with marks for the rest."""
-    if scope.again or scope.n_periods > NEAR_PERIODS:
-        return silver.plain_pieces(scope.responses())
-    names = [name for name in silver.PROVENANCE if name != "is_pending"]
-    wanted = scope.where or "true"
-    if scope.beside:
-        wanted = f"{wanted} OR response_id IN ({_listed(scope.beside)})"
-    responses = bronze.as_declared(bronze.rows([*names, "body"], f"n_periods > 0 AND ({wanted})"))
-    is_pending = pc.invert(pc.is_in(responses["response_id"], pa.array(scope.beside, pa.string())))
-    responses = responses.append_column("is_pending", is_pending)
-    if scope.are_few:
-        return silver.pieces_of_few(responses, work.store.frame)
-
-    def frame(pieces: pa.Table) -> DataFrame:
-        rows = work.store.frame(pieces)
-        return rows.coalesce(rows.sparkSession.sparkContext.defaultParallelism)  # not a task for each 10,000 rows
-
-    return silver.plain_pieces_here(responses, frame)
-
-
-def _listed(ids: Iterable[str]) -> str:
-    return ", ".join(repr(each) for each in ids)
 
 
 def _current(work: Work, scope: Scope, table: Snapshot) -> DataFrame:
