@@ -4,6 +4,7 @@ import os
 import signal
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -140,7 +141,8 @@ def test_survives_a_server_that_dies_after_staging(lake: GoldLake, lake_root: st
             with connect(target) as connection:
                 backends = connection.exec_driver_sql("SELECT pid FROM pg_stat_activity").scalars().all()
             for pid in (running.pid, *backends):
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # a backend may end by itself when its postmaster has gone
+                    os.kill(pid, signal.SIGKILL)
 
         with monkeypatch.context() as patched:
             patched.setattr(staging, "stage_days", then_die)

@@ -64,7 +64,7 @@ def make() -> Path:
 
 def _name(java_home: Path) -> str:
     release = java_home / "release"
-    made_of = [str(java_home), release.read_text() if release.is_file() else "", *(jar.name for jar in jars.local())]
+    made_of = [str(java_home), release.read_text() if release.is_file() else "", *map(str, jars.local())]
     return hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:16]
 
 
