@@ -296,3 +296,9 @@ def test_finds_the_responses_that_speak_of_the_same_half_hours(tmp_path: Path) -
     assert bronze is not None
     assert scope.responses_beside(bronze, "landing > 1", older_too=False) == {"newer": 48}
     assert scope.responses_beside(bronze, "landing > 1", older_too=True) == {"newer": 48, "older": 47}
+
+
+def test_reads_landings_in_parts_that_fit() -> None:
+    landings = pa.table({"landing": [3, 1, 1, 2, 9, 4], "n_periods": [4000, 3000, 3000, 4000, 12_000, 1]})
+    assert list(scope._ranges(landings)) == [(1, 2), (3, 4), (9, 9)]
+    assert list(scope._ranges(landings.slice(0, 0))) == []

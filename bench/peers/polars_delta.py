@@ -35,6 +35,7 @@ def silver(responses: str) -> pl.LazyFrame:
     return (
         pl.scan_ndjson(f"{responses}/*.json", schema=BODY, include_file_paths="file")
         .explode("data", empty_as_null=False)
+        .filter(pl.col("data").is_not_null())  # one day's answer is empty
         .select("file", pl.col("data").struct.field("from"), pl.col("data").struct.field("regions").alias("region"))
         .explode("region", empty_as_null=False)
         .select(

@@ -4,7 +4,7 @@ Almost every body is **plain**, and is read whole by Arrow (``plain_bodies``). A
 (``odd_bodies``). Either way a piece has the same columns, and the rules of ``quality`` judge it by them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -57,10 +57,13 @@ def pieces_of_few(responses: pa.Table, frame: Callable[[pa.Table], DataFrame]) -
     return plain.unionByName(odd_bodies.odd_pieces(frame(odd))) if odd.num_rows else plain
 
 
-def plain_pieces_here(responses: pa.Table, frame: Callable[[pa.Table], DataFrame]) -> DataFrame:
-    """As :func:`plain_pieces`, of responses that hold periods, read in this process."""
-    exploded, odd = plain_bodies.exploded(responses)
-    return _plain_ones(frame(pa.concat_tables([exploded, plain_bodies.marks(odd)])))
+def plain_pieces_here(responses: Iterable[pa.Table], frame: Callable[[pa.Table], DataFrame]) -> DataFrame:
+    """As :func:`plain_pieces`, of parts of responses that hold periods, read in this process one after another."""
+    read: list[pa.Table] = []
+    for part in responses:
+        exploded, odd = plain_bodies.exploded(part)
+        read += [exploded, plain_bodies.marks(odd)]
+    return _plain_ones(frame(pa.concat_tables(read)))
 
 
 def _plain_ones(exploded: DataFrame) -> DataFrame:

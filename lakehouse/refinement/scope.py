@@ -4,7 +4,7 @@ Few responses are read by this process: Spark's own way to them, planning by Del
 before the first row.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,6 +22,8 @@ from lakehouse.windows import HALF_HOUR, Window
 
 FEW_PERIODS = 1_000
 """Half-hours of pending responses (a body holds 8 kB of each) up to which rows are compared in one place."""
+PART_PERIODS = 10_000
+"""Half-hours whose bodies it holds at once (80 MB)."""
 NEAR_PERIODS = 60_000
 """Half-hours (3.4 years, half a gigabyte) up to which this process reads plain bodies while the JVM starts."""
 
@@ -116,17 +118,22 @@ def pieces_of(work: Work, bronze: Snapshot, scope: Scope) -> DataFrame:
     wanted = scope.where or "true"
     if scope.beside:
         wanted = f"{wanted} OR response_id IN ({_listed(scope.beside)})"
-    responses = bronze.as_declared(bronze.rows([*names, "body"], f"n_periods > 0 AND ({wanted})"))
-    is_pending = pc.invert(pc.is_in(responses["response_id"], pa.array(scope.beside, pa.string())))
-    responses = responses.append_column("is_pending", is_pending)
+
+    def read(where: str) -> pa.Table:
+        rows = bronze.as_declared(bronze.rows([*names, "body"], f"n_periods > 0 AND ({where})"))
+        is_pending = pc.invert(pc.is_in(rows["response_id"], pa.array(scope.beside, pa.string())))
+        return rows.append_column("is_pending", is_pending)
+
     if scope.are_few:
-        return silver.pieces_of_few(responses, work.store.frame)
+        return silver.pieces_of_few(read(wanted), work.store.frame)
+    landings = bronze.rows(["landing", "n_periods"], wanted)
+    parts = (f"landing BETWEEN {low} AND {high} AND ({wanted})" for low, high in _ranges(landings))
 
     def frame(pieces: pa.Table) -> DataFrame:
         rows = work.store.frame(pieces)
         return rows.coalesce(rows.sparkSession.sparkContext.defaultParallelism)  # not a task for each 10,000 rows
 
-    return silver.plain_pieces_here(responses, frame)
+    return silver.plain_pieces_here(map(read, parts), frame)
 
 
 def pending_periods(work: Work) -> int:
@@ -135,6 +142,19 @@ def pending_periods(work: Work) -> int:
     cursor = cursors.landing(work.store, table, bronze, refusals)
     late = bronze.rows(["n_periods"], None if cursor is None else f"landing > {cursor}")
     return sum(late.column("n_periods").to_pylist())
+
+
+def _ranges(landings: pa.Table) -> Iterator[tuple[int, int]]:
+    """First and last landing of parts of about ``PART_PERIODS``: no more bodies are held at once."""
+    sums = landings.group_by("landing").aggregate([("n_periods", "sum")]).sort_by("landing")
+    low, last, held = None, 0, 0
+    for landing, n_periods in zip(*(sums[name].to_pylist() for name in ("landing", "n_periods_sum")), strict=True):
+        if low is not None and held + n_periods > PART_PERIODS:
+            yield low, last
+            low, held = None, 0
+        low, held, last = landing if low is None else low, held + n_periods, landing
+    if low is not None:
+        yield low, last
 
 
 def _listed(ids: Iterable[str]) -> str:
