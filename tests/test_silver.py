@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.lake import delta_log
+from lakehouse.lake.store import Store
 from lakehouse.lake.tables import SILVER
 from lakehouse.refinement import scope, silver
 from lakehouse.refinement.quality import RULES
@@ -154,6 +155,10 @@ def test_reads_the_same_on_the_executors(spark: SparkSession) -> None:
     there = bronze.transform(silver.pieces).transform(silver.judged)
     assert there.count() == 6
     assert_df_equality(there.select(few.columns), few, ignore_row_order=True, ignore_nullable=True)
+    marked = silver.plain_pieces_here([rows.slice(0, 1), rows.slice(1, 2)], Store(spark, "").frame)
+    plain = silver.plain_pieces(bronze).select(marked.columns)
+    assert [row.response_id for row in marked.where("position IS NULL").collect()] == ["r02", "r03"]
+    assert_df_equality(plain, marked, ignore_row_order=True, ignore_nullable=True)
 
 
 def test_refuses_a_broken_region_and_keeps_the_rest(judged: Callable[..., DataFrame]) -> None:

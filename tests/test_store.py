@@ -27,7 +27,7 @@ def half_hour(number: int) -> tuple[object, ...]:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("place", ["lake", "a lake [1]"])
+@pytest.mark.parametrize("place", ["lake", "a lake", "läke", "a lake [1]"])
 def test_gives_the_same_rows_each_way(spark: SparkSession, tmp_path: Path, place: str) -> None:
     store = Store(spark, str(tmp_path / place))
     store.prepare(SILVER)

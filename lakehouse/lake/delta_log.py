@@ -74,7 +74,10 @@ class Snapshot:
         """
         if self.table.protocol().min_reader_version > 1:
             return None
-        return [uri.replace("s3://", "s3a://", 1) for uri in self.table.file_uris()]
+        paths = pa.table(self.table.get_add_actions(flatten=True)).column("path").to_pylist()
+        if any("/" in path or "%" in path for path in paths):  # in another table's folder, or written in another way
+            return None
+        return [f"{self.path.rstrip('/')}/{path}" for path in paths]
 
     def version_at(self, moment: datetime) -> int | None:
         """The newest version committed at or before ``moment`` (aware); None: the table is younger."""

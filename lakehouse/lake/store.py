@@ -160,7 +160,7 @@ class Store:
         return self.frame(at.as_declared(at.rows(columns, where)))
 
     def frame(self, rows: pa.Table) -> DataFrame:
-        """Rows of this process for Spark."""
+        """Rows of this process for Spark. In one piece: after an empty batch Spark reads no further."""
         return self.spark.createDataFrame(rows.combine_chunks())
 
     def append(self, frame: DataFrame, table: Table, commit: Commit) -> Written:

@@ -1,4 +1,4 @@
-"""Plain bodies, read by Arrow: Spark's executors run this on batches of responses, a core each.
+"""Plain bodies, read by Arrow: few of them in this process, more on Spark's executors, a core each.
 
 A body is **plain** when Arrow's strict JSON reader takes it by the schema of a regional answer (every field there,
 once, of its type, no other beside it), no value is null, every period has its own start, every region in it its own
@@ -74,7 +74,6 @@ FIELDS = {
 }
 """What is read of a region in a half-hour, with Spark's types."""
 _NOTHING = pa.array([], pa.struct(_FIELDS))
-_LIST = pa.list_(_NOTHING.type)
 
 
 class _OddError(Exception):
