@@ -33,9 +33,8 @@ from lakehouse.lake import delta_log, maintenance
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.locking import locked
 from lakehouse.lake.store import Store
-from lakehouse.lake.tables import BRONZE, RUNS, TABLES, Table
+from lakehouse.lake.tables import BRONZE, RUNS, SILVER, TABLES, Table
 from lakehouse.provenance import code_version, settings_hash
-from lakehouse.publishing import export
 from lakehouse.refinement import aggregating, quarantine, refining, scope
 from lakehouse.refinement.stages import GateError, StageReport, Work
 from lakehouse.settings import PUBLIC_API, Settings
@@ -45,6 +44,8 @@ from lakehouse.windows import Span, Window
 STAGES = ("bronze", "silver", "gold", "export")
 JITTER_SECONDS = 0.5
 """Retries of several tasks must not come back in step."""
+BRIEF_PERIODS = 60_000
+"""Half-hours (3.4 years) up to which a run is over before HotSpot's second compiler pays."""
 MIB = 2**20
 
 log = logging.getLogger(__name__)
@@ -164,13 +165,16 @@ class Run:
         return self._opening
 
     def _open(self) -> None:
-        session.open_session(self.spark_options, is_brief=self._is_brief)
+        """Open a session and let Delta look at a table: its own start, too, is then beside what this process reads."""
+        store = Store(session.open_session(self.spark_options, is_brief=self._is_brief), self.settings.root)
+        if delta_log.open_table(store.path(SILVER)):
+            store.read(SILVER)
 
     def _expect(self, half_hours: Callable[[], int]) -> None:
         """While Spark is yet to be opened: how much it will have to do. Begins to open it if there is anything."""
         if self._opening is None:
             much = half_hours()
-            self._is_brief = much <= scope.FEW_PERIODS
+            self._is_brief = much <= BRIEF_PERIODS
             if much:
                 self._begin_opening()
 
@@ -205,7 +209,9 @@ class Run:
 
     def derive(self, wanted: Sequence[str], *, full: bool = False) -> None:
         """Silver, Gold with its regions, and the export, as far as wanted, in this order."""
-        if not full:
+        if full:
+            self._begin_opening()
+        else:
             self._expect(lambda: scope.pending_periods(self.work))
         if not full and (tables := restoring.set_back(self.work)):
             log.warning(
@@ -225,6 +231,8 @@ class Run:
         self, version: int | None = None, state: str | None = None, *, full: bool = False, repair: bool = False
     ) -> StageReport:
         """PostgreSQL from Gold: at a version, at a state (lake version or release), or its newest."""
+        from lakehouse.publishing import export  # with SQLAlchemy and Alembic; by now the JVM starts beside it
+
         self._expect(lambda: 0)
         self.listener.stage_began("export")
         wanted = None if state is None else states.named(self.settings, state)

@@ -37,7 +37,7 @@ def statements(bronze: DataFrame, *, rules: Rules = RULES) -> DataFrame:
     before, gCO2/kWh) and ``counts``: whether it is the one that Silver holds.
     """
     judged = bronze.transform(silver.pieces).transform(silver.judged, rules=rules)
-    is_good = ~rules.refuses(F.col("broken"))
+    is_good = ~F.expr(rules.refuses)
     key = Window.partitionBy(*SILVER.key, is_good)
     in_order = key.orderBy("ingestion_timestamp", "response_id", "position")
     number = F.row_number().over(in_order)
@@ -53,7 +53,7 @@ def statements(bronze: DataFrame, *, rules: Rules = RULES) -> DataFrame:
         F.when(is_good, number).alias("number"),
         F.when(is_good, F.col("intensity_forecast") - before).alias("change"),
         (is_good & (number == F.count(F.lit(1)).over(key))).alias("counts"),
-        rules.reasons(F.col("broken")).alias("reasons"),
+        rules.reasons().alias("reasons"),
         "response_id",
         "position",
     )

@@ -6,6 +6,7 @@ Every write is one commit that carries its own account (``Commit``); nothing her
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -162,6 +163,25 @@ class Store:
     def frame(self, rows: pa.Table) -> DataFrame:
         """Rows of this process for Spark. In one piece: after an empty batch Spark reads no further."""
         return self.spark.createDataFrame(rows.combine_chunks())
+
+    @property
+    def is_local(self) -> bool:
+        """Whether all of Spark runs on this machine, so that it reads files that stand here."""
+        return str(self.spark.sparkContext.master).startswith("local")
+
+    def of_files(self, folder: Path, table: Table) -> DataFrame:
+        """Rows of a table that stand in a folder of Parquet files on this machine."""
+        return self.spark.read.schema(table.ddl).parquet(str(folder))
+
+    @contextmanager
+    def a_task_for_each_file(self) -> Iterator[None]:
+        """What is read and written meanwhile goes from one file into one file, if it is not larger than is usual."""
+        largest = self.spark.conf.get("spark.sql.files.maxPartitionBytes")
+        self.spark.conf.set("spark.sql.files.openCostInBytes", str(largest))
+        try:
+            yield
+        finally:
+            self.spark.conf.unset("spark.sql.files.openCostInBytes")
 
     def append(self, frame: DataFrame, table: Table, commit: Commit) -> Written:
         """Append rows in one commit."""

@@ -4,9 +4,6 @@ Almost every body is **plain**, and is read whole by Arrow (``plain_bodies``). A
 (``odd_bodies``). Either way a piece has the same columns, and the rules of ``quality`` judge it by them.
 """
 
-from collections.abc import Callable, Iterable
-
-import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import arrow_udf
@@ -19,9 +16,7 @@ __all__ = [
     "PROVENANCE",
     "odd_pieces",
     "pieces",
-    "pieces_of_few",
     "plain_pieces",
-    "plain_pieces_here",
     "texts_of_pieces",
 ]
 
@@ -50,36 +45,12 @@ def plain_pieces(bronze: DataFrame) -> DataFrame:
     return _plain_ones(exploded.select(*PROVENANCE, "piece.*"))
 
 
-def pieces_of_few(responses: pa.Table, frame: Callable[[pa.Table], DataFrame]) -> DataFrame:
-    """As :func:`pieces`, of some responses that hold periods; ``frame`` hands rows of this process to Spark."""
-    exploded, odd = plain_bodies.exploded(responses)
-    plain = _plain_ones(frame(exploded))
-    return plain.unionByName(odd_bodies.odd_pieces(frame(odd))) if odd.num_rows else plain
-
-
-def plain_pieces_here(responses: Iterable[pa.Table], frame: Callable[[pa.Table], DataFrame]) -> DataFrame:
-    """As :func:`plain_pieces`, of parts of responses that hold periods, read in this process one after another."""
-    read: list[pa.Table] = []
-    for part in responses:
-        exploded, odd = plain_bodies.exploded(part)
-        read += [exploded, plain_bodies.marks(odd)]
-    return _plain_ones(frame(pa.concat_tables(read)))
-
-
 def _plain_ones(exploded: DataFrame) -> DataFrame:
     return exploded.select(
         *PROVENANCE,
         F.col("position").isNotNull().alias("is_plain"),
         *plain_bodies.FIELDS,
-        F.lit(None).cast("string").alias("region"),
-        F.lit(None).cast("string").alias("period_from"),
-        F.lit(True).alias("is_readable"),
-        F.lit(True).alias("is_forecast_whole"),
-        F.lit(0).alias("fuels_missing"),
-        F.lit(0).alias("fuels_other"),
-        F.lit(True).alias("are_fuels_once"),
-        F.lit(True).alias("are_shares_exact"),
-        F.lit(None).cast("string").alias("extra"),
+        *(F.expr(text).alias(name) for name, text in plain_bodies.FACTS.items()),
         F.lit(None).cast("array<string>").alias("unknown"),
     )
 

@@ -73,6 +73,18 @@ FIELDS = {
     "highest_share": "DECIMAL(5,2)",
 }
 """What is read of a region in a half-hour, with Spark's types."""
+FACTS = {
+    "region": "CAST(NULL AS STRING)",
+    "period_from": "CAST(NULL AS STRING)",
+    "is_readable": "true",
+    "is_forecast_whole": "true",
+    "fuels_missing": "0",
+    "fuels_other": "0",
+    "are_fuels_once": "true",
+    "are_shares_exact": "true",
+    "extra": "CAST(NULL AS STRING)",
+}
+"""What else is so of every piece of a plain body, as SQL."""
 _NOTHING = pa.array([], pa.struct(_FIELDS))
 
 
@@ -110,13 +122,6 @@ def _exploded(responses: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch
     columns = [*said.columns, *(values.field(name) for name in FIELDS)]
     pieces = pa.RecordBatch.from_arrays(columns, [*said.schema.names, *FIELDS])
     return pieces, responses.filter(lists.is_null())
-
-
-def marks(odd: pa.Table) -> pa.Table:
-    """A row without a piece for each of these responses."""
-    nothing = [pa.nulls(odd.num_rows, field.type) for field in _FIELDS]
-    said = odd.drop_columns(["body"])
-    return pa.table([*said.columns, *nothing], [*said.column_names, *FIELDS])
 
 
 def _pieces_of(body: pa.Buffer) -> pa.StructArray | None:

@@ -2,13 +2,11 @@
 
 A rule is one expression over the columns of ``bodies.pieces``, true where the piece is as it should be; null counts
 as broken. ``warn`` lets the piece pass and counts it, ``quarantine`` refuses it, ``fail`` stops the stage before it
-writes anything.
+writes anything. The expressions are Spark's SQL of a kind that DuckDB understands, too (``near``).
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import add
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -58,10 +56,6 @@ class Rule:
         """Whether a piece that breaks it stays out of Silver."""
         return self.level != WARN
 
-    def broken(self) -> Column:
-        """True where a piece breaks the rule."""
-        return ~F.coalesce(F.expr(self.keeps), F.lit(False))
-
 
 @dataclass(frozen=True)
 class RuleResult:
@@ -102,27 +96,31 @@ class Rules:
         repeated = replace(self.repeated, level=FAIL) if self.repeated.name in names else self.repeated
         return Rules(pieces, repeated)
 
-    def broken(self) -> Column:
-        """The rules that a piece breaks as the bits of one number; 0 where it keeps all."""
-        bits = [F.when(rule.broken(), F.lit(bit)).otherwise(F.lit(0)) for rule, bit in self._bits()]
-        return reduce(add, bits).cast("bigint")
+    @property
+    def broken(self) -> str:
+        """In SQL: the rules that a piece breaks as the bits of one number; 0 where it keeps all."""
+        bits = (f"CASE WHEN coalesce({rule.keeps}, false) THEN 0 ELSE {bit} END" for rule, bit in self._bits())
+        return f"CAST({' + '.join(bits)} AS BIGINT)"
 
-    def refuses(self, broken: Column) -> Column:
-        """Whether one of the broken rules refuses the piece."""
-        return broken.bitwiseAND(F.lit(sum(bit for rule, bit in self._bits() if rule.refuses))) != 0
+    @property
+    def refuses(self) -> str:
+        """In SQL: whether one of the rules that are ``broken`` refuses the piece."""
+        return f"(broken & {sum(bit for rule, bit in self._bits() if rule.refuses)}) != 0"
 
-    def reasons(self, broken: Column) -> Column:
-        """The names of the broken rules that refuse a piece."""
-        names = [F.when(_has(broken, bit), F.lit(rule.name)) for rule, bit in self._bits() if rule.refuses]
+    @property
+    def breaks(self) -> dict[str, str]:
+        """In SQL, by name of the rule: whether it is among those that are ``broken``."""
+        return {rule.name: f"(broken & {bit}) != 0" for rule, bit in self._bits()}
+
+    def reasons(self) -> Column:
+        """The names of the rules that are ``broken`` and refuse the piece."""
+        breaks = self.breaks
+        names = [F.when(F.expr(breaks[rule.name]), F.lit(rule.name)) for rule in self.pieces if rule.refuses]
         return F.array_compact(F.array(*names))
 
     def names(self, broken: int) -> list[str]:
         """The names of the rules that a number of bits stands for."""
         return [rule.name for rule, bit in self._bits() if broken & bit]
-
-    def counts(self, broken: Column, among: Column) -> list[Column]:
-        """How many of the pieces ``among`` break each rule, zeros included, for one pass over all of them."""
-        return [F.count_if(among & _has(broken, bit)).alias(rule.name) for rule, bit in self._bits()]
 
     def results(self, failed: Mapping[str, int], checked: int) -> tuple[RuleResult, ...]:
         """Every rule's result, zeros included; ``failed`` by name."""
@@ -130,10 +128,6 @@ class Rules:
 
     def _bits(self) -> list[tuple[Rule, int]]:
         return [(rule, 1 << place) for place, rule in enumerate(self.pieces)]
-
-
-def _has(broken: Column, bit: int) -> Column:
-    return broken.bitwiseAND(F.lit(bit)) != 0
 
 
 def _label_fits() -> str:
@@ -151,7 +145,7 @@ def _label_fits() -> str:
         least += [LOWEST_FORECAST, *(top + 1 for top in latest[:3]), latest[3]]
         most += [*earliest, HIGHEST_FORECAST]
     place = f"(greatest({first}, least({last}, year(timestamp))) - {first}) * {len(LABELS)}"
-    place += f" + cast(array_position({_array(LABELS)}, intensity_index) AS INT) - 1"
+    place += f" + cast(nullif(array_position({_array(LABELS)}, intensity_index), 0) AS INT) - 1"
     return f"intensity_forecast BETWEEN get(array{tuple(least)}, {place}) AND get(array{tuple(most)}, {place})"
 
 

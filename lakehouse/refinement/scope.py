@@ -1,31 +1,25 @@
-"""What a run of Silver looks at: which responses of Bronze, which half-hours, and how their bodies are read.
-
-Few responses are read by this process: Spark's own way to them, planning by Delta and Python workers, takes seconds
-before the first row.
-"""
+"""What a run of Silver looks at: which responses of Bronze, and which half-hours."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.lake import cursors, delta_log
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER
-from lakehouse.refinement import silver
 from lakehouse.refinement.stages import Work
 from lakehouse.windows import HALF_HOUR, Window
 
 FEW_PERIODS = 1_000
-"""Half-hours of pending responses (a body holds 8 kB of each) up to which rows are compared in one place."""
+"""Half-hours of responses (a body holds 8 kB of each) up to which rows are compared in one place."""
 PART_PERIODS = 10_000
 """Half-hours whose bodies it holds at once (80 MB)."""
 NEAR_PERIODS = 60_000
-"""Half-hours (3.4 years, half a gigabyte) up to which this process reads plain bodies while the JVM starts."""
+"""Half-hours (3.4 years, half a gigabyte) up to which this process reads bodies though there is a cluster."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +76,7 @@ def scope_of(work: Work, bronze: Snapshot, cursor: int | None, again: Sequence[s
     """What to read, decided by what Bronze says of its responses; ``again``: ids of those to judge once more."""
     where = None if cursor is None else f"landing > {cursor}"
     if again and where:
-        where = f"{where} OR response_id IN ({_listed(again)})"
+        where = f"{where} OR response_id IN ({listed(again)})"
     late = bronze.rows(["window_start", "window_end", "n_periods"], where).to_pylist()
     beside = responses_beside(bronze, where, older_too=bool(again)) if where else {}
     return Scope(
@@ -110,32 +104,6 @@ def responses_beside(bronze: Snapshot, where: str, *, older_too: bool) -> dict[s
     return dict(zip(*(found.column(name).to_pylist() for name in ("response_id", "n_periods")), strict=True))
 
 
-def pieces_of(work: Work, bronze: Snapshot, scope: Scope) -> DataFrame:
-    """The pieces of the scope's bodies, if they are few; else the plain ones, with marks for the rest."""
-    if scope.again or scope.n_periods > NEAR_PERIODS:
-        return silver.plain_pieces(scope.responses())
-    names = [name for name in silver.PROVENANCE if name != "is_pending"]
-    wanted = scope.where or "true"
-    if scope.beside:
-        wanted = f"{wanted} OR response_id IN ({_listed(scope.beside)})"
-
-    def read(where: str) -> pa.Table:
-        rows = bronze.as_declared(bronze.rows([*names, "body"], f"n_periods > 0 AND ({where})"))
-        is_pending = pc.invert(pc.is_in(rows["response_id"], pa.array(scope.beside, pa.string())))
-        return rows.append_column("is_pending", is_pending)
-
-    if scope.are_few:
-        return silver.pieces_of_few(read(wanted), work.store.frame)
-    landings = bronze.rows(["landing", "n_periods"], wanted)
-    parts = (f"landing BETWEEN {low} AND {high} AND ({wanted})" for low, high in _ranges(landings))
-
-    def frame(pieces: pa.Table) -> DataFrame:
-        rows = work.store.frame(pieces)
-        return rows.coalesce(rows.sparkSession.sparkContext.defaultParallelism)  # not a task for each 10,000 rows
-
-    return silver.plain_pieces_here(map(read, parts), frame)
-
-
 def pending_periods(work: Work) -> int:
     """How many half-hours the responses hold that Silver has yet to consume; told without Spark."""
     bronze, table, refusals = (work.snapshot(each) for each in (BRONZE, SILVER, QUARANTINE))
@@ -144,7 +112,7 @@ def pending_periods(work: Work) -> int:
     return sum(late.column("n_periods").to_pylist())
 
 
-def _ranges(landings: pa.Table) -> Iterator[tuple[int, int]]:
+def ranges(landings: pa.Table) -> Iterator[tuple[int, int]]:
     """First and last landing of parts of about ``PART_PERIODS``: no more bodies are held at once."""
     sums = landings.group_by("landing").aggregate([("n_periods", "sum")]).sort_by("landing")
     low, last, held = None, 0, 0
@@ -157,5 +125,6 @@ def _ranges(landings: pa.Table) -> Iterator[tuple[int, int]]:
         yield low, last
 
 
-def _listed(ids: Iterable[str]) -> str:
+def listed(ids: Iterable[str]) -> str:
+    """Texts as SQL lists them."""
     return ", ".join(repr(each) for each in ids)

@@ -16,9 +16,7 @@ from lakehouse.refinement.bodies import (
     PROVENANCE,
     odd_pieces,
     pieces,
-    pieces_of_few,
     plain_pieces,
-    plain_pieces_here,
     texts_of_pieces,
 )
 from lakehouse.refinement.quality import RULES, Rules
@@ -30,9 +28,7 @@ __all__ = [
     "newest",
     "odd_pieces",
     "pieces",
-    "pieces_of_few",
     "plain_pieces",
-    "plain_pieces_here",
     "refused",
     "repeated",
     "slots",
@@ -42,24 +38,24 @@ HALF_HOUR_SECONDS = 1800
 
 def judged(pieces: DataFrame, *, rules: Rules = RULES) -> DataFrame:
     """The pieces with ``broken``: the rules they break, as the bits of a number."""
-    return pieces.withColumn("broken", rules.broken())
+    return pieces.withColumn("broken", F.expr(rules.broken))
 
 
 def good(judged: DataFrame, *, rules: Rules = RULES) -> DataFrame:
     """The pieces that no rule refuses."""
-    return judged.where(~rules.refuses(F.col("broken")))
+    return judged.where(f"NOT ({rules.refuses})")
 
 
 def refused(judged: DataFrame, *, bronze: DataFrame, rules: Rules = RULES) -> DataFrame:
     """The pieces that a rule refuses, as rows of the quarantine, each with its own text from the body."""
-    bad = judged.where(rules.refuses(F.col("broken"))).select(
+    bad = judged.where(rules.refuses).select(
         "response_id",
         "position",
         "landing",
         "ingestion_timestamp",
         F.coalesce("region", F.col("regionid").cast("string")).alias("regionid"),
         F.coalesce("period_from", F.date_format("timestamp", MINUTE_FORM)).alias("period_from"),
-        rules.reasons(F.col("broken")).alias("reasons"),
+        rules.reasons().alias("reasons"),
     )
     return bad.join(texts_of_pieces(bronze), ["response_id", "position"], "left").select(*QUARANTINE.column_names)
 

@@ -1,0 +1,71 @@
+"""What is found of the pieces before anything is written, and the two places where it is found (``near``, ``far``)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from pyspark.sql import DataFrame
+
+from lakehouse.refinement.quality import DRIFT, RuleResult
+from lakehouse.refinement.stages import Tally
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the pieces are, counted: all of it about pending ones but ``refused``, which is of all that were read.
+
+    ``results``: every rule's, and what the API said that it did not say before, with the number of pieces that hold it.
+    """
+
+    received: int
+    quarantined: int
+    refused: int
+    results: tuple[RuleResult, ...]
+
+    def counts(self, counted: Tally, keys: int | None = None) -> dict[str, int]:
+        """Idea 6's counts: received = quarantined + duplicates + ``keys`` that pending pieces speak of.
+
+        By default these are all that should be there.
+        """
+        rows = counted.counts()
+        if keys is None:
+            keys = rows["inserted"] + rows["updated"] + rows["unchanged"]
+        duplicates = self.received - self.quarantined - keys
+        return {"received": self.received, "duplicates": duplicates, **rows, "quarantined": self.quarantined}
+
+
+def drifted(name: str, pieces: int, received: int) -> RuleResult:
+    """The result for a field or a fuel that nobody knew."""
+    return RuleResult(name, DRIFT, pieces, received)
+
+
+class Judged(Protocol):
+    """All pieces of a scope, each with the rules it breaks; held until ``close``."""
+
+    @property
+    def found(self) -> Found:
+        """The counts."""
+
+    def refused(self, *, with_consumed: bool) -> DataFrame:
+        """The pieces that a rule refuses, of pending responses, or of all that were read."""
+
+    def newest(self) -> DataFrame:
+        """Silver's rows: of each key the newest good piece.
+
+        Where consumed responses were read beside pending ones, only keys of which a pending one speaks: of another
+        the newest may stand in a response that was not read.
+        """
+
+    @contextmanager
+    def by_month(self) -> Iterator[DataFrame]:
+        """As :meth:`newest`; inside the context every month is a task of its own, and so later a file of its own.
+
+        A file then holds 26,784 rows at most: a later day's MERGE copies that many and not years.
+        """
+
+    def pending_keys(self) -> int:
+        """The number of keys of which good pieces of pending responses speak."""
+
+    def close(self) -> None:
+        """Let go of what is held."""

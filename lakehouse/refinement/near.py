@@ -1,0 +1,229 @@
+"""Pieces read, judged and chosen in this process, by Arrow and DuckDB: for what one machine holds.
+
+Spark would describe, plan, compile and shuffle for it, which takes longer than the work. It gets the rows that are to
+be in Silver, and it writes them. The rules are the same texts in both places, and tests hold them against each other.
+Bodies that are not plain are read and judged by Spark, and their pieces join the others here.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+
+from lakehouse.lake.delta_log import Snapshot
+from lakehouse.lake.store import FEW_ROWS, Store
+from lakehouse.lake.tables import SILVER
+from lakehouse.refinement import plain_bodies, silver
+from lakehouse.refinement.judgement import Found, drifted
+from lakehouse.refinement.quality import Rules
+from lakehouse.refinement.scope import Scope, listed, ranges
+
+MEMORY = "1GiB"
+"""What DuckDB may hold (30 years take a quarter of it); beyond that it puts pieces into files."""
+PROVENANCE = tuple(name for name in silver.PROVENANCE if name != "is_pending")
+VALUES = tuple(name for name in SILVER.column_names if name not in SILVER.provenance)
+"""Silver's columns that a piece has of its own; the others are its response's."""
+TYPES = {"TIMESTAMP": "TIMESTAMPTZ"}
+"""DuckDB's names of Spark's types, where they differ."""
+MACROS = ("unix_micros(moment) AS epoch_us(moment)", "get(list, place) AS list[place + 1]")
+"""Functions of Spark's that DuckDB calls otherwise."""
+ROWS = f"SELECT {', '.join(SILVER.column_names)} FROM wanted"
+
+
+class NearPieces:
+    """The pieces of a scope, in a database of this process. See ``judgement.Judged``."""
+
+    def __init__(self, store: Store, bronze: Snapshot, scope: Scope, rules: Rules) -> None:
+        self._store, self._bronze, self._scope, self._rules = store, bronze, scope, rules
+        self._folder = tempfile.TemporaryDirectory(prefix="lakehouse-")
+        settings = {
+            "autoinstall_known_extensions": "false",
+            "temp_directory": f"{self._folder.name}/spilled",
+            "memory_limit": MEMORY,
+        }
+        self._database = duckdb.connect(config=settings)  # type: ignore[arg-type]  # a dict of texts is what it takes
+        self._do("SET TimeZone = 'UTC'")
+        self._do("ATTACH ':memory:' AS pieces_of_run (COMPRESS)")
+        self._do("USE pieces_of_run")
+        for macro in MACROS:
+            self._do(f"CREATE MACRO {macro}")
+
+    def read(self, most_odd: int) -> bool:
+        """Read and judge all of them; False if more than ``most_odd`` half-hours stand in bodies that are not plain."""
+        ids = self._responses()
+        types = {column.name: TYPES.get(column.type, column.type) for column in SILVER.columns if column.name in VALUES}
+        values = ", ".join(f"{name} {type_}" for name, type_ in types.items())
+        self._do(
+            f"CREATE TABLE pieces (number INT, position BIGINT, is_plain BOOLEAN, broken BIGINT, {values}, "
+            "region VARCHAR, period_from VARCHAR, unknown VARCHAR[])"
+        )
+        odd: list[int] = []
+        for low, high in ranges(self._rows(["landing", "n_periods"])):
+            bodies = self._rows(["response_id", "body"], f"landing BETWEEN {low} AND {high}")
+            number = pc.add(pc.index_in(bodies["response_id"], ids), 1)
+            part, left = plain_bodies.exploded(pa.table({"number": number, "body": bodies["body"]}))
+            odd += left["number"].to_pylist()
+            self._take_in(part)
+        self._do("CHECKPOINT")  # which is when it compresses
+        held = self._ask("SELECT coalesce(sum(n_periods), 0) FROM responses WHERE number IN (SELECT unnest(?))", odd)
+        if int(held[0][0]) > most_odd:
+            return False
+        if odd:
+            self._take_in_odd([ids[number - 1].as_py() for number in odd])
+        self._choose()
+        return True
+
+    @cached_property
+    def found(self) -> Found:
+        """See ``Judged``."""
+        refuses = self._rules.refuses
+        counted = {
+            "received": "is_pending",
+            "quarantined": f"is_pending AND {refuses}",
+            "refused": refuses,
+            **{name: f"is_pending AND {breaks}" for name, breaks in self._rules.breaks.items()},
+        }
+        columns = ", ".join(f"count(*) FILTER ({condition}) AS {name}" for name, condition in counted.items())
+        (row,) = self._table(f"SELECT {columns} FROM pieces JOIN responses USING (number)").to_pylist()
+        twice = f"""
+            SELECT coalesce(sum(n - 1), 0) FROM (
+                SELECT count(*) AS n FROM pieces JOIN responses USING (number)
+                WHERE is_pending AND NOT is_plain AND NOT ({refuses})
+                GROUP BY number, regionid, timestamp HAVING count(*) > 1)"""
+        row[self._rules.repeated.name] = int(self._ask(twice)[0][0])
+        unknown = """
+            SELECT name, count(*) FROM (
+                SELECT unnest(unknown) AS name FROM pieces JOIN responses USING (number)
+                WHERE is_pending AND NOT is_plain)
+            GROUP BY name ORDER BY name"""
+        results = self._rules.results(row, row["received"])
+        results += tuple(drifted(name, pieces, row["received"]) for name, pieces in self._ask(unknown))
+        return Found(row["received"], row["quarantined"], row["refused"], results)
+
+    def refused(self, *, with_consumed: bool) -> DataFrame:
+        """See ``Judged``."""
+        among = "true" if with_consumed else "is_pending"
+        names = ", ".join([*PROVENANCE, "position", *SILVER.key, "region", "period_from", "broken"])
+        query = f"SELECT {names} FROM pieces JOIN responses USING (number) WHERE {among} AND {self._rules.refuses}"
+        return self._store.frame(self._table(query))
+
+    def newest(self) -> DataFrame:
+        """See ``Judged``."""
+        ((rows,),) = self._ask("SELECT count(*) FROM wanted")
+        if rows > FEW_ROWS and self._store.is_local:
+            return self._store.of_files(self._files(), SILVER)
+        return self._store.frame(self._table(f"{ROWS} ORDER BY timestamp, regionid"))
+
+    @contextmanager
+    def by_month(self) -> Iterator[DataFrame]:
+        """See ``Judged``."""
+        if not self._store.is_local:
+            yield self.newest()
+            return
+        with self._store.a_task_for_each_file():
+            yield self._store.of_files(self._files(), SILVER)
+
+    def pending_keys(self) -> int:
+        """See ``Judged``."""
+        return int(self._ask(f"SELECT count(*) FROM ({self._keys('is_pending')})")[0][0])
+
+    def close(self) -> None:
+        """See ``Judged``."""
+        self._database.close()
+        self._folder.cleanup()
+
+    def _responses(self) -> pa.Array:
+        """All responses that hold periods, numbered from 1 in the order in which they count; their ids in it."""
+        ids = self._rows([*PROVENANCE, "n_periods"])
+        is_pending = pc.invert(pc.is_in(ids["response_id"], pa.array(self._scope.beside, pa.string())))
+        numbered = self._table(
+            "SELECT row_number() OVER (ORDER BY ingestion_timestamp, response_id)::INT AS number, * FROM given",
+            given=ids.append_column("is_pending", is_pending),
+        )
+        self._do("CREATE TABLE responses AS FROM given ORDER BY number", given=numbered)
+        return numbered.sort_by("number")["response_id"].combine_chunks()
+
+    def _take_in(self, part: pa.Table) -> None:
+        facts = ", ".join(f"{text} AS {name}" for name, text in plain_bodies.FACTS.items())
+        broken = re.sub(r"\barray\(", "list_value(", self._rules.broken)
+        self._do(
+            f"""INSERT INTO pieces BY NAME
+                SELECT number, position, true AS is_plain, {broken} AS broken, {", ".join(VALUES)}
+                FROM (SELECT given.*, window_start, window_end, {facts} FROM given JOIN responses USING (number))""",
+            given=part,
+        )
+
+    def _take_in_odd(self, ids: list[str]) -> None:
+        bodies = self._rows([*PROVENANCE, "n_periods", "body"], f"response_id IN ({listed(ids)})")
+        pieces = silver.odd_pieces(self._store.frame(bodies)).transform(silver.judged, rules=self._rules)
+        names = ["response_id", "position", "is_plain", "broken", *VALUES, "region", "period_from", "unknown"]
+        self._do(
+            "INSERT INTO pieces BY NAME SELECT number, given.* EXCLUDE response_id "
+            "FROM given JOIN (SELECT number, response_id FROM responses) USING (response_id)",
+            given=pieces.select(*names).toArrow(),
+        )
+
+    def _choose(self) -> None:
+        """The view of Silver's rows. Few keys come twice, so these are looked for first, and only they are ranked."""
+        is_good = f"NOT ({self._rules.refuses})"
+        self._do(
+            f"""CREATE TABLE superseded AS SELECT piece FROM (
+                SELECT rowid AS piece, row_number() OVER (
+                    PARTITION BY regionid, timestamp ORDER BY number DESC, position DESC) AS place
+                FROM pieces SEMI JOIN (
+                    SELECT regionid, timestamp FROM pieces WHERE {is_good} GROUP BY ALL HAVING count(*) > 1
+                ) USING (regionid, timestamp)
+                WHERE {is_good}
+            ) WHERE place > 1"""
+        )
+        of_pending = f"AND (regionid, timestamp) IN (SELECT (regionid, timestamp) FROM ({self._keys('is_pending')}))"
+        self._do(
+            f"""CREATE VIEW wanted AS SELECT * FROM pieces JOIN responses USING (number)
+                WHERE {is_good} AND pieces.rowid NOT IN (FROM superseded)
+                {of_pending if self._scope.beside else ""}"""
+        )
+
+    def _keys(self, among: str) -> str:
+        """The keys of which good pieces speak, as a query."""
+        return (
+            "SELECT DISTINCT regionid, timestamp FROM pieces JOIN responses USING (number) "
+            f"WHERE {among} AND NOT ({self._rules.refuses})"
+        )
+
+    def _files(self) -> Path:
+        """A folder with Silver's rows, in order, a Parquet file for each month."""
+        folder = Path(self._folder.name) / "months"
+        folder.mkdir()
+        for (month,) in self._ask("SELECT DISTINCT date_trunc('month', timestamp)::DATE AS month FROM wanted"):
+            inside = f"timestamp >= '{month:%F}' AND timestamp < TIMESTAMPTZ '{month:%F}' + INTERVAL 1 MONTH"
+            file = folder / f"{month:%Y-%m}.parquet"
+            self._do(f"COPY ({ROWS} WHERE {inside} ORDER BY timestamp, regionid) TO '{file}' (FORMAT parquet)")
+        return folder
+
+    def _rows(self, names: list[str], where: str = "true") -> pa.Table:
+        """Columns of those responses in the scope that hold periods."""
+        wanted = self._scope.where or "true"
+        if self._scope.beside:
+            wanted = f"{wanted} OR response_id IN ({listed(self._scope.beside)})"
+        return self._bronze.as_declared(self._bronze.rows(names, f"n_periods > 0 AND ({wanted}) AND ({where})"))
+
+    def _do(self, statement: str, given: pa.Table | None = None) -> None:
+        if given is not None:
+            self._database.register("given", given)
+        self._database.execute(statement)
+
+    def _ask(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        return self._database.execute(query, parameters).fetchall()
+
+    def _table(self, query: str, given: pa.Table | None = None) -> pa.Table:
+        if given is not None:
+            self._database.register("given", given)
+        return self._database.execute(query).to_arrow_table()
