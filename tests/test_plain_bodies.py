@@ -139,6 +139,3 @@ def test_parts_the_pieces_of_few_responses_from_those_that_are_odd() -> None:
     assert pieces["response_id"].to_pylist() == ["a"] * 4 + ["c"] * 4
     assert pieces["regionid"].to_pylist() == [13, 2] * 4
     assert odd["response_id"].to_pylist() == ["b"]
-    marked = plain_bodies.marks(odd)
-    assert marked.schema == pieces.schema
-    assert (marked["response_id"].to_pylist(), marked["position"].to_pylist()) == (["b"], [None])

@@ -12,10 +12,8 @@ import pytest
 from chispa import assert_df_equality
 from deltalake import write_deltalake
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from lakehouse.lake import delta_log
-from lakehouse.lake.store import Store
 from lakehouse.lake.tables import SILVER
 from lakehouse.refinement import scope, silver
 from lakehouse.refinement.quality import RULES
@@ -62,6 +60,7 @@ def responses(*bodies: Any) -> pa.Table:
             "window_start": at("2024-01-02T00:30"),
             "window_end": at("2024-01-03T00:00"),
             "is_pending": True,
+            "n_periods": 1,
             "body": body if isinstance(body, bytes) else json.dumps(body).encode(),
         }
         for number, body in enumerate(bodies, start=1)
@@ -74,15 +73,15 @@ def judged(spark: SparkSession) -> Callable[..., DataFrame]:
     """Judge bodies: each argument is one response, received a minute after the one before."""
 
     def made(*bodies: Any) -> DataFrame:
-        return silver.pieces_of_few(responses(*bodies), spark.createDataFrame).transform(silver.judged)
+        return spark.createDataFrame(responses(*bodies)).transform(silver.odd_pieces).transform(silver.judged)
 
     return made
 
 
 def reasons(judged: DataFrame) -> list[list[str]]:
     """Of every refused piece the rules that refuse it, in order of the bodies and of the places in them."""
-    bad = judged.where(RULES.refuses(F.col("broken"))).orderBy("response_id", "position")
-    return [row[0] for row in bad.select(RULES.reasons(F.col("broken"))).collect()]
+    bad = judged.where(RULES.refuses).orderBy("response_id", "position")
+    return [row[0] for row in bad.select(RULES.reasons()).collect()]
 
 
 def keys(judged: DataFrame) -> list[tuple[int, str]]:
@@ -138,27 +137,6 @@ def test_names_the_operator_where_a_postcode_answer_lacks_it(judged: Callable[..
     held = {"from": NOON[0], "to": NOON[1], "intensity": LONDON["intensity"], "generationmix": MIX}
     answer = {"data": {"regionid": 13, "shortname": "London", "postcode": "EC1", "data": [held]}}
     assert judged(answer).transform(silver.good).first().dno == "UKPN London"
-
-
-@pytest.mark.integration
-def test_reads_the_same_on_the_executors(spark: SparkSession) -> None:
-    odd = {**LONDON, "regionid": "12", "extra": 1}
-    bodies = [
-        {"data": [period(*NOON, LONDON), period(*HALF_PAST, LONDON)]},
-        {"data": [period(*NOON, LONDON, odd, 7)]},
-        b"not JSON",
-        {"data": []},
-    ]
-    rows = responses(*bodies)
-    bronze = spark.createDataFrame(rows.append_column("n_periods", pa.array([2, 1, 1, 0], pa.int32())))
-    few = silver.pieces_of_few(rows.slice(0, 3), spark.createDataFrame).transform(silver.judged)
-    there = bronze.transform(silver.pieces).transform(silver.judged)
-    assert there.count() == 6
-    assert_df_equality(there.select(few.columns), few, ignore_row_order=True, ignore_nullable=True)
-    marked = silver.plain_pieces_here([rows.slice(0, 1), rows.slice(1, 2)], Store(spark, "").frame)
-    plain = silver.plain_pieces(bronze).select(marked.columns)
-    assert [row.response_id for row in marked.where("position IS NULL").collect()] == ["r02", "r03"]
-    assert_df_equality(plain, marked, ignore_row_order=True, ignore_nullable=True)
 
 
 def test_refuses_a_broken_region_and_keeps_the_rest(judged: Callable[..., DataFrame]) -> None:
@@ -261,7 +239,7 @@ def test_notes_a_label_that_fits_no_plausible_year(judged: Callable[..., DataFra
 def test_quarantines_each_piece_with_its_own_text(spark: SparkSession, judged: Callable[..., DataFrame]) -> None:
     odd = '{"regionid":12,"intensity":{"forecast":"\u00e9"},"extra":[1.5]}'
     text = f'{{"data": [{{"from": "{NOON[0]}", "to": "{NOON[1]}", "regions": [{odd}, 7]}}]}}'
-    bronze = spark.createDataFrame(responses(text.encode())).withColumn("n_periods", F.lit(1))
+    bronze = spark.createDataFrame(responses(text.encode()))
     found = judged(text.encode()).transform(silver.refused, bronze=bronze).orderBy("position").collect()
     assert [(piece.position, piece.regionid, piece.piece) for piece in found] == [(0, "12", odd), (1, None, "7")]
 
@@ -305,5 +283,5 @@ def test_finds_the_responses_that_speak_of_the_same_half_hours(tmp_path: Path) -
 
 def test_reads_landings_in_parts_that_fit() -> None:
     landings = pa.table({"landing": [3, 1, 1, 2, 9, 4], "n_periods": [4000, 3000, 3000, 4000, 12_000, 1]})
-    assert list(scope._ranges(landings)) == [(1, 2), (3, 4), (9, 9)]
-    assert list(scope._ranges(landings.slice(0, 0))) == []
+    assert list(scope.ranges(landings)) == [(1, 2), (3, 4), (9, 9)]
+    assert list(scope.ranges(landings.slice(0, 0))) == []

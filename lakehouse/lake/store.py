@@ -164,20 +164,17 @@ class Store:
         """Rows of this process for Spark. In one piece: after an empty batch Spark reads no further."""
         return self.spark.createDataFrame(rows.combine_chunks())
 
-    @property
-    def is_local(self) -> bool:
-        """Whether all of Spark runs on this machine, so that it reads files that stand here."""
-        return str(self.spark.sparkContext.master).startswith("local")
-
-    def of_files(self, folder: Path, table: Table) -> DataFrame:
-        """Rows of a table that stand in a folder of Parquet files on this machine."""
-        return self.spark.read.schema(table.ddl).parquet(str(folder))
+    def of_file(self, file: Path, table: Table) -> DataFrame:
+        """Rows of a table that stand in a Parquet file on this machine."""
+        return self.spark.read.schema(table.ddl).parquet(str(file))
 
     @contextmanager
-    def a_task_for_each_file(self) -> Iterator[None]:
-        """What is read and written meanwhile goes from one file into one file, if it is not larger than is usual."""
-        largest = self.spark.conf.get("spark.sql.files.maxPartitionBytes")
-        self.spark.conf.set("spark.sql.files.openCostInBytes", str(largest))
+    def in_even_parts(self) -> Iterator[None]:
+        """A file that is read meanwhile is shared out evenly, a part for each core, each in the file's order.
+
+        (Spark puts some megabytes on top of each file, for the time to open it; one of the parts is then smaller.)
+        """
+        self.spark.conf.set("spark.sql.files.openCostInBytes", "0")
         try:
             yield
         finally:

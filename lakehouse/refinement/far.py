@@ -82,7 +82,7 @@ class FarPieces:
         return newest.where("has_pending").select(*SILVER.column_names)
 
     @contextmanager
-    def by_month(self) -> Iterator[DataFrame]:
+    def laid_out(self) -> Iterator[DataFrame]:
         """See ``Judged``."""
         low, high = self._scope.low, self._scope.high
         if low is None or high is None:

@@ -58,10 +58,10 @@ class Judged(Protocol):
         """
 
     @contextmanager
-    def by_month(self) -> Iterator[DataFrame]:
-        """As :meth:`newest`; inside the context every month is a task of its own, and so later a file of its own.
+    def laid_out(self) -> Iterator[DataFrame]:
+        """As :meth:`newest`; what is written inside the context lies in files of about a month each.
 
-        A file then holds 26,784 rows at most: a later day's MERGE copies that many and not years.
+        A later day's MERGE then copies one file and not years.
         """
 
     def pending_keys(self) -> int:

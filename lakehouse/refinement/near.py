@@ -7,7 +7,9 @@ Bodies that are not plain are read and judged by Spark, and their pieces join th
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +27,7 @@ from lakehouse.refinement import plain_bodies, silver
 from lakehouse.refinement.judgement import Found, drifted
 from lakehouse.refinement.quality import Rules
 from lakehouse.refinement.scope import Scope, listed, ranges
+from lakehouse.spark import session
 
 MEMORY = "1GiB"
 """What DuckDB may hold (30 years take a quarter of it); beyond that it puts pieces into files."""
@@ -35,6 +38,10 @@ TYPES = {"TIMESTAMP": "TIMESTAMPTZ"}
 """DuckDB's names of Spark's types, where they differ."""
 MACROS = ("unix_micros(moment) AS epoch_us(moment)", "get(list, place) AS list[place + 1]")
 """Functions of Spark's that DuckDB calls otherwise."""
+GROUP = 2048 * 10
+"""Rows of a group in a file, in DuckDB's own units."""
+Part = tuple[int, int]
+"""First and last landing."""
 ROWS = f"SELECT {', '.join(SILVER.column_names)} FROM wanted"
 
 
@@ -66,12 +73,17 @@ class NearPieces:
             "region VARCHAR, period_from VARCHAR, unknown VARCHAR[])"
         )
         odd: list[int] = []
-        for low, high in ranges(self._rows(["landing", "n_periods"])):
-            bodies = self._rows(["response_id", "body"], f"landing BETWEEN {low} AND {high}")
-            number = pc.add(pc.index_in(bodies["response_id"], ids), 1)
-            part, left = plain_bodies.exploded(pa.table({"number": number, "body": bodies["body"]}))
-            odd += left["number"].to_pylist()
-            self._take_in(part)
+        parts = ranges(self._rows(["landing", "n_periods"]))
+        with ThreadPoolExecutor(1) as taker:
+            taken: Future[None] | None = None
+            for bodies in _read_ahead(lambda part: self._bodies(ids, *part), parts):
+                part, left = plain_bodies.exploded(bodies)
+                odd += left["number"].to_pylist()
+                if taken is not None:
+                    taken.result()
+                taken = taker.submit(self._take_in, part)
+            if taken is not None:
+                taken.result()
         self._do("CHECKPOINT")  # which is when it compresses
         held = self._ask("SELECT coalesce(sum(n_periods), 0) FROM responses WHERE number IN (SELECT unnest(?))", odd)
         if int(held[0][0]) > most_odd:
@@ -111,25 +123,25 @@ class NearPieces:
     def refused(self, *, with_consumed: bool) -> DataFrame:
         """See ``Judged``."""
         among = "true" if with_consumed else "is_pending"
-        names = ", ".join([*PROVENANCE, "position", *SILVER.key, "region", "period_from", "broken"])
+        names = ", ".join([*silver.PROVENANCE, "position", *SILVER.key, "region", "period_from", "broken"])
         query = f"SELECT {names} FROM pieces JOIN responses USING (number) WHERE {among} AND {self._rules.refuses}"
         return self._store.frame(self._table(query))
 
     def newest(self) -> DataFrame:
         """See ``Judged``."""
         ((rows,),) = self._ask("SELECT count(*) FROM wanted")
-        if rows > FEW_ROWS and self._store.is_local:
-            return self._store.of_files(self._files(), SILVER)
+        if rows > FEW_ROWS and session.is_local():
+            return self._store.of_file(self._file(), SILVER)
         return self._store.frame(self._table(f"{ROWS} ORDER BY timestamp, regionid"))
 
     @contextmanager
-    def by_month(self) -> Iterator[DataFrame]:
+    def laid_out(self) -> Iterator[DataFrame]:
         """See ``Judged``."""
-        if not self._store.is_local:
+        if not session.is_local():
             yield self.newest()
             return
-        with self._store.a_task_for_each_file():
-            yield self._store.of_files(self._files(), SILVER)
+        with self._store.in_even_parts():
+            yield self._store.of_file(self._file(), SILVER)
 
     def pending_keys(self) -> int:
         """See ``Judged``."""
@@ -150,6 +162,11 @@ class NearPieces:
         )
         self._do("CREATE TABLE responses AS FROM given ORDER BY number", given=numbered)
         return numbered.sort_by("number")["response_id"].combine_chunks()
+
+    def _bodies(self, ids: pa.Array, low: int, high: int) -> pa.Table:
+        """The bodies of some landings, each with its response's number."""
+        found = self._rows(["response_id", "body"], f"landing BETWEEN {low} AND {high}")
+        return pa.table({"number": pc.add(pc.index_in(found["response_id"], ids), 1), "body": found["body"]})
 
     def _take_in(self, part: pa.Table) -> None:
         facts = ", ".join(f"{text} AS {name}" for name, text in plain_bodies.FACTS.items())
@@ -198,15 +215,12 @@ class NearPieces:
             f"WHERE {among} AND NOT ({self._rules.refuses})"
         )
 
-    def _files(self) -> Path:
-        """A folder with Silver's rows, in order, a Parquet file for each month."""
-        folder = Path(self._folder.name) / "months"
-        folder.mkdir()
-        for (month,) in self._ask("SELECT DISTINCT date_trunc('month', timestamp)::DATE AS month FROM wanted"):
-            inside = f"timestamp >= '{month:%F}' AND timestamp < TIMESTAMPTZ '{month:%F}' + INTERVAL 1 MONTH"
-            file = folder / f"{month:%Y-%m}.parquet"
-            self._do(f"COPY ({ROWS} WHERE {inside} ORDER BY timestamp, regionid) TO '{file}' (FORMAT parquet)")
-        return folder
+    def _file(self) -> Path:
+        """A Parquet file with Silver's rows in order, in groups that Spark can share out."""
+        file = Path(self._folder.name) / "wanted.parquet"
+        rows = f"{ROWS} ORDER BY timestamp, regionid"
+        self._do(f"COPY ({rows}) TO '{file}' (FORMAT parquet, ROW_GROUP_SIZE {GROUP})")
+        return file
 
     def _rows(self, names: list[str], where: str = "true") -> pa.Table:
         """Columns of those responses in the scope that hold periods."""
@@ -227,3 +241,15 @@ class NearPieces:
         if given is not None:
             self._database.register("given", given)
         return self._database.execute(query).to_arrow_table()
+
+
+def _read_ahead(read: Callable[[Part], pa.Table], parts: Iterable[Part]) -> Iterator[pa.Table]:
+    """What is read of each part; the next is read while one is worked on."""
+    with ThreadPoolExecutor(1) as reader:
+        reading: deque[Future[pa.Table]] = deque()
+        for part in parts:
+            reading.append(reader.submit(read, part))
+            if len(reading) > 1:
+                yield reading.popleft().result()
+        while reading:
+            yield reading.popleft().result()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from lakehouse.lake.tables import LABELS, REGIONS
+from lakehouse.lake.tables import FORMER_NAMES, LABELS, REGIONS
 
 WARN, QUARANTINE, FAIL = "warn", "quarantine", "fail"
 DRIFT = "drift"
@@ -150,11 +150,20 @@ def _label_fits() -> str:
 
 
 def _array(texts: Collection[str]) -> str:
-    return "array(" + ", ".join("'" + text.replace("'", "\\'") + "'" for text in texts) + ")"
+    return f"array({_listed(texts)})"
 
 
-_SHORTNAMES = _array([region.shortname for region in REGIONS])
-_OPERATORS = _array([region.dno for region in REGIONS])
+def _listed(texts: Collection[str]) -> str:
+    return ", ".join(f"'{text}'" for text in texts)
+
+
+_NAMES = {f"{region.regionid}|{region.shortname}|{region.dno}" for region in REGIONS}
+_NAMES |= {
+    f"{region.regionid}|{FORMER_NAMES[region.regionid]}|{region.dno}"
+    for region in REGIONS
+    if region.regionid in FORMER_NAMES
+}
+
 
 RULES = Rules(
     pieces=(
@@ -172,7 +181,7 @@ RULES = Rules(
             "gCO2/kWh",
             f"intensity_forecast BETWEEN {LOWEST_FORECAST} AND {HIGHEST_FORECAST}",
         ),
-        Rule("label_known", QUARANTINE, "label", f"array_contains({_array(LABELS)}, intensity_index)"),
+        Rule("label_known", QUARANTINE, "label", f"intensity_index IN ({_listed(LABELS)})"),
         Rule("fuels_complete", QUARANTINE, "fuel, all nine", "fuels_missing = 0"),
         Rule("fuels_once", QUARANTINE, "fuel", "are_fuels_once"),
         Rule("shares_exact", QUARANTINE, "percent, at most two decimals", "are_shares_exact"),
@@ -193,8 +202,7 @@ RULES = Rules(
             "names_expected",
             WARN,
             "name",
-            f"(shortname = get({_SHORTNAMES}, regionid - 1) OR regionid = 6 AND shortname = 'North Wales and "
-            f"Merseyside') AND dno = get({_OPERATORS}, regionid - 1)",
+            f"CAST(regionid AS STRING) || '|' || shortname || '|' || dno IN ({_listed(sorted(_NAMES))})",
         ),
         Rule("label_fits_value", WARN, "label", _label_fits()),
     ),

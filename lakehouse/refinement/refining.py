@@ -20,6 +20,7 @@ from lakehouse.refinement.near import NearPieces
 from lakehouse.refinement.quality import DRIFT, FAIL, RULES, Rules
 from lakehouse.refinement.scope import NEAR_PERIODS, Scope, scope_of
 from lakehouse.refinement.stages import GateError, StageReport, Tally, Work
+from lakehouse.spark import session
 from lakehouse.windows import HALF_HOUR
 
 
@@ -70,7 +71,7 @@ def refine(work: Work, *, full: bool = False, again: bool = False, contract: Con
 
 def _judged(work: Work, scope: Scope, bronze: Snapshot, rules: Rules) -> Judged:
     """The scope's pieces: here, unless a cluster is there for so many, or most bodies are for Spark to read anyway."""
-    if not scope.again and (scope.n_periods <= NEAR_PERIODS or work.store.is_local):
+    if not scope.again and (scope.n_periods <= NEAR_PERIODS or session.is_local()):
         near = NearPieces(work.store, bronze, scope, rules)
         try:
             if near.read(most_odd=NEAR_PERIODS):
@@ -120,7 +121,7 @@ def _write(
     """Bring Silver to what the good pieces say: all of it, or the part that follows from the scope."""
     found = judged.found
     if scope.is_whole and stages.is_empty(table) and not scope.are_few:
-        with judged.by_month() as wanted:
+        with judged.laid_out() as wanted:
             version, account, counted = stages.fill(work, wanted, SILVER, table, commit)
         return version, account, found.counts(counted)
     wanted, keys, current = judged.newest(), None, _current(work, scope, table)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from pyspark import SparkContext
+from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import DataFrame, SparkSession
 
@@ -46,6 +46,19 @@ def open_session(overrides: Mapping[str, str] | None = None, *, is_brief: bool =
     if EXTENSION not in (spark.conf.get("spark.sql.extensions", "") or ""):
         raise UsageError(f"Spark was started without Delta: call spark-submit --properties-file {DEFAULTS} ...")
     return spark
+
+
+def is_local() -> bool:
+    """Whether all of Spark runs, or is going to run, on this machine; nothing is started to tell."""
+    context = SparkContext._active_spark_context
+    if context is not None:
+        master = context.master
+    elif "PYSPARK_GATEWAY_PORT" in settings.environment():
+        SparkContext._ensure_initialized()
+        master = SparkConf().get("spark.master", None)
+    else:
+        master = jars.defaults()["spark.master"]
+    return str(master).startswith("local")
 
 
 def rows(frame: DataFrame) -> list[dict[str, Any]]:
