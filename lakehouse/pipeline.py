@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pyarrow as pa
@@ -33,7 +35,7 @@ from lakehouse.lake import delta_log, maintenance
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.locking import locked
 from lakehouse.lake.store import Store
-from lakehouse.lake.tables import BRONZE, RUNS, SILVER, TABLES, Table
+from lakehouse.lake.tables import BRONZE, GOLD, RUNS, SILVER, TABLES, Table
 from lakehouse.provenance import code_version, settings_hash
 from lakehouse.refinement import aggregating, quarantine, refining, scope
 from lakehouse.refinement.stages import GateError, StageReport, Work
@@ -159,16 +161,24 @@ class Run:
             self._record()
 
     def _begin_opening(self) -> Future[None]:
-        """Let Spark start beside what this thread does."""
+        """Let Spark start beside what this thread does; then let it look at the tables that it is going to change."""
         if self._opening is None:
-            self._opening = ThreadPoolExecutor(1).submit(self._open)
+            beside, is_started = ThreadPoolExecutor(1), session.is_open()
+            self._opening = beside.submit(self._open)
+            if not is_started:
+                beside.submit(self._look)  # should it fail, the stage does, too, and says why
+            beside.shutdown(wait=False)
         return self._opening
 
     def _open(self) -> None:
-        """Open a session and let Delta look at a table: its own start, too, is then beside what this process reads."""
-        store = Store(session.open_session(self.spark_options, is_brief=self._is_brief), self.settings.root)
-        if delta_log.open_table(store.path(SILVER)):
-            store.read(SILVER)
+        session.open_session(self.spark_options, is_brief=self._is_brief)
+
+    def _look(self) -> None:
+        """Let Delta list the files of Silver and Gold: the session keeps what it reads of their logs."""
+        store = Store(session.open_session(), self.settings.root)
+        for table in (SILVER, GOLD):
+            if delta_log.open_table(store.path(table)):
+                store.read(table).where("regionid = 1").inputFiles()
 
     def _expect(self, half_hours: Callable[[], int]) -> None:
         """While Spark is yet to be opened: how much it will have to do. Begins to open it if there is anything."""
@@ -217,6 +227,8 @@ class Run:
             log.warning(
                 "%s had been restored to an older state; this run rolls forward from Bronze.", " and ".join(tables)
             )
+        if "export" in wanted:  # imported by when it is wanted
+            Thread(target=import_module, args=("lakehouse.publishing.export",)).start()
         if "silver" in wanted:
             self.listener.stage_began("silver")
             self.stage(lambda: refining.refine(self.work, full=full, contract=quarantine.contract(self.settings)))
@@ -231,7 +243,7 @@ class Run:
         self, version: int | None = None, state: str | None = None, *, full: bool = False, repair: bool = False
     ) -> StageReport:
         """PostgreSQL from Gold: at a version, at a state (lake version or release), or its newest."""
-        from lakehouse.publishing import export  # with SQLAlchemy and Alembic; by now the JVM starts beside it
+        from lakehouse.publishing import export  # with SQLAlchemy and Alembic: half a second
 
         self._expect(lambda: 0)
         self.listener.stage_began("export")

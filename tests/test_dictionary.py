@@ -54,6 +54,7 @@ def test_creates_each_table_as_declared_in_one_commit(empty_lake: Lake, table: T
         "delta.enableInCommitTimestamps": "false" if table.name == "ops.runs" else "true",
         "delta.enableDeletionVectors": "false",
         "delta.checkpointPolicy": "classic",
+        "delta.checkpointInterval": "100",
         "delta.deletedFileRetentionDuration": "interval 36500 days",
         "delta.logRetentionDuration": "interval 36500 days",
         "lakehouse.schema": "1",

@@ -90,6 +90,7 @@ class Table:
             "delta.enableInCommitTimestamps": str(self.in_commit_timestamps).lower(),
             "delta.enableDeletionVectors": "false",
             "delta.checkpointPolicy": "classic",
+            "delta.checkpointInterval": "100",  # one costs a small run 5 s; maintenance makes one, too
             "delta.deletedFileRetentionDuration": FOREVER,
             "delta.logRetentionDuration": FOREVER,
         }

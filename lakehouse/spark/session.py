@@ -48,6 +48,11 @@ def open_session(overrides: Mapping[str, str] | None = None, *, is_brief: bool =
     return spark
 
 
+def is_open() -> bool:
+    """Whether this process has a session."""
+    return SparkContext._active_spark_context is not None
+
+
 def is_local() -> bool:
     """Whether all of Spark runs, or is going to run, on this machine; nothing is started to tell."""
     context = SparkContext._active_spark_context
