@@ -1,11 +1,12 @@
 """What a run would fetch, and why, told from the receipts alone."""
 
+import itertools
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from lakehouse.errors import SourceMismatchError, UsageError
 from lakehouse.ingestion import planning, receipts
+from lakehouse.ingestion.bronze import Reason
 from lakehouse.ingestion.source import Source
 from lakehouse.settings import Settings
 from lakehouse.simulator import ThreadedSimulator
@@ -159,3 +161,28 @@ sys.exit(code)
     assert "1 requests, 96 half-hours, about 0.6 MiB" in call()
     assert not Path(lake.root).exists()
     assert len(simulator.requests) == 2  # its clock, once for each call
+
+
+def test_sums_requests_up_as_far_as_their_reason_is_the_same() -> None:
+    days = [datetime(2024, 1, day, tzinfo=UTC) for day in range(1, 6)]
+    whys = ["new", "new", "may have changed", "new"]
+    rows = [
+        {"window_start": start, "window_end": end, "half_hours": 48, "why": why}
+        for (start, end), why in zip(itertools.pairwise(days), whys, strict=True)
+    ]
+    found = [tuple(row.values()) for row in planning.summed_up(rows)]
+    assert found == [
+        (2, days[0], days[2], 96, "new"),
+        (1, days[2], days[3], 48, "may have changed"),
+        (1, days[3], days[4], 48, "new"),
+    ]
+    assert planning.summed_up([]) == []
+
+
+def test_gives_every_reason_that_touches_a_request() -> None:
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    halves = [start + timedelta(minutes=30 * number) for number in range(9)]
+    reasons = {Reason.NEW: [Span(halves[0], halves[2]), Span(halves[5], halves[6])], Reason.FORCED: []}
+    touched = [planning._touches(Span(a, b), reasons[Reason.NEW]) for a, b in itertools.pairwise(halves)]
+    assert touched == [True, True, False, False, False, True, False, False]
+    assert not planning._touches(Span(halves[0], halves[8]), reasons[Reason.FORCED])

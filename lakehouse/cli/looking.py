@@ -20,7 +20,7 @@ def plan(start: From = None, end: To = None, force: Force = False, as_json: Json
     if as_json:
         console.print_json({"requests": rows, **total})
         return
-    console.print_rows(rows, as_json=False)
+    console.print_rows(planning.summed_up(rows), as_json=False)
     print(
         f"{total['requests_count']} requests, {total['half_hours']:,} half-hours, "
         f"about {total['bytes'] / 2**20:,.1f} MiB and {total['seconds']:,.0f} s; nothing was written."

@@ -107,10 +107,7 @@ def _unanswered(span: Span, known: Held, silver: Refined, now: datetime) -> Iter
     for stretch in coverage(span, known.receipts):
         if stretch.is_held:
             continue
-        for slot in stretch.span.slots():
-            missing = silver.missing(slot)
-            if not missing:
-                continue
+        for slot, missing in silver.missing(stretch.span):
             regions = _named(missing)
             if slot + HALF_HOUR > now:
                 found[Cause.FUTURE, regions, ""].append(slot)
@@ -139,12 +136,10 @@ def _answers(hole: Span, receipts: Sequence[Receipt]) -> tuple[datetime, ...]:
 
 def _lacking(span: Span, judged: Sequence[Receipt], silver: Refined) -> dict[datetime, frozenset[int]]:
     """The half-hours held by answers that Silver has looked at, with the regions that it lacks all the same."""
-    found = {}
+    found: dict[datetime, frozenset[int]] = {}
     for stretch in coverage(span, judged):
         if stretch.is_held:
-            for slot in stretch.span.slots():
-                if missing := silver.missing(slot):
-                    found[slot] = missing
+            found.update(silver.missing(stretch.span))
     return found
 
 

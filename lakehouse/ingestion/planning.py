@@ -1,8 +1,10 @@
 """What a run would fetch, decided from what Bronze holds; told without fetching and without a JVM."""
 
 import asyncio
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from lakehouse.clock import machine_clock
@@ -93,17 +95,34 @@ def policy(settings: Settings) -> Policy:
 
 def _row(window: Window, reasons: Mapping[Reason, list[Span]]) -> dict[str, Any]:
     span = window.span()
-    why = [
-        reason
-        for reason, spans in reasons.items()
-        if any(each.start < span.end and span.start < each.end for each in spans)
-    ]
+    why = [reason for reason, spans in reasons.items() if _touches(span, spans)]
     return {
         "window_start": window.start,
         "window_end": window.end,
         "half_hours": len(span),
         "why": ", ".join(why),
     }
+
+
+def _touches(span: Span, spans: Sequence[Span]) -> bool:
+    """Whether one of the spans, which ascend and do not overlap, shares a half-hour with the span."""
+    place = bisect_right(spans, span.start, key=lambda each: each.end)
+    return place < len(spans) and spans[place].start < span.end
+
+
+def summed_up(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row per run of requests that are made for the same reason."""
+    alike = (list(each) for _, each in groupby(rows, key=lambda row: row["why"]))
+    return [
+        {
+            "requests": len(each),
+            "from": each[0]["window_start"],
+            "to": each[-1]["window_end"],
+            "half_hours": sum(row["half_hours"] for row in each),
+            "why": each[0]["why"],
+        }
+        for each in alike
+    ]
 
 
 def seconds(requests: int, size: int, settings: Settings) -> float:

@@ -22,46 +22,48 @@ _SLOT_MICROSECONDS = HALF_HOUR // _MICROSECOND
 class Refined:
     """Silver over a span. ``landing``: the last of Bronze that it contains, 0 when it cannot say.
 
-    ``lacking`` has an entry for every half-hour that Silver has in part: the regions that it lacks.
+    ``whole`` has a byte for each half-hour, 1 where Silver has all its regions; ``lacking`` an entry for every
+    half-hour that Silver has in part: the regions that it lacks.
     """
 
     span: Span
     landing: int
-    counts: bytes
+    whole: bytes
     lacking: Mapping[datetime, frozenset[int]]
 
-    def missing(self, slot: datetime) -> frozenset[int]:
-        """The regions of a half-hour that Silver lacks."""
-        if self.counts[(slot - self.span.start) // HALF_HOUR] == len(ALL):
-            return frozenset()
-        return self.lacking.get(slot, ALL)
+    def missing(self, span: Span) -> Iterator[tuple[datetime, frozenset[int]]]:
+        """The half-hours of a part of the span of which Silver lacks regions, and these."""
+        first, end = ((moment - self.span.start) // HALF_HOUR for moment in (span.start, span.end))
+        place = self.whole.find(0, first, end)
+        while place >= 0:
+            slot = self.span.start + place * HALF_HOUR
+            yield slot, self.lacking.get(slot, ALL)
+            place = self.whole.find(0, place + 1, end)
 
 
 def refined(settings: Settings, span: Span) -> Refined:
     """Read Silver's keys over a span; without a table it holds nothing."""
-    counts = bytearray(len(span))
-    lacking: dict[datetime, frozenset[int]] = {}
     silver = delta_log.open_table(settings.path(SILVER.path))
     if silver is None or not len(span):
-        return Refined(span, 0, bytes(counts), {})
+        return Refined(span, 0, bytes(len(span)), {})
     said = commits.newest_data_commit(silver.newest_commits(), "silver")
-    within = (pc.field("timestamp") >= span.start) & (pc.field("timestamp") < span.end)
-    keys = silver.table.to_pyarrow_dataset().to_table(columns=["regionid", "timestamp"], filter=within)
-    places = pc.divide(
-        pc.subtract(keys.column("timestamp").cast(pa.int64()), (span.start - _EPOCH) // _MICROSECOND),
-        _SLOT_MICROSECONDS,
-    )
-    keys = pa.table({"place": places, "regionid": keys.column("regionid")})
-    counted = keys.group_by("place").aggregate([("regionid", "count")])
-    for place, count in zip(*(column.to_pylist() for column in counted.columns), strict=True):
-        counts[place] = count
-    partial = counted.filter(pc.less(counted.column("regionid_count"), len(ALL))).column("place")
-    some = keys.filter(pc.is_in(keys.column("place"), value_set=partial.combine_chunks()))
-    for place, regionid in zip(*(column.to_pylist() for column in some.columns), strict=True):
-        slot = span.start + place * HALF_HOUR
-        lacking[slot] = lacking.get(slot, ALL) - {regionid}
+    within = f"timestamp >= TIMESTAMP '{span.start:%FT%TZ}' AND timestamp < TIMESTAMP '{span.end:%FT%TZ}'"
+    query = f"SELECT timestamp, count(*) AS n FROM rows WHERE {within} GROUP BY timestamp"  # noqa: S608 (our own names)
+    counted = delta_log.asked(query, rows=silver)
+    is_whole = pc.equal(counted["n"], len(ALL))
+    moments = counted["timestamp"].filter(is_whole).cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    first, last = (int((moment - _EPOCH) / _MICROSECOND) for moment in (span.start, span.end))
+    slots = pa.array(range(first, last, _SLOT_MICROSECONDS), pa.int64())
+    whole = pc.is_in(slots, value_set=moments.combine_chunks()).cast(pa.uint8())
+    lacking: dict[datetime, frozenset[int]] = {}
+    if pc.any(pc.invert(is_whole)).as_py():
+        some = f"{within} AND timestamp IN (SELECT timestamp FROM ({query}) WHERE n < {len(ALL)})"  # noqa: S608 (our own names)
+        keys = silver.rows(SILVER.key, some)
+        for row in keys.to_pylist():
+            slot = row["timestamp"].astimezone(UTC)
+            lacking[slot] = lacking.get(slot, ALL) - {row["regionid"]}
     landing = said.landing if said is not None and said.landing is not None else 0
-    return Refined(span, landing, bytes(counts), lacking)
+    return Refined(span, landing, bytes(whole.to_pylist()), lacking)
 
 
 @dataclass(frozen=True)
