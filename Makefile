@@ -56,7 +56,7 @@ test-fast: setup ## Run the tests that need no server and no table
 test-slow: setup ## Run the slow tests: three years, fresh clones, real kills
 	$(BIN)/pytest -m slow -n $(WORKERS) --dist worksteal
 
-bench: setup ## Measure beside the case study's method, Polars and DuckDB; writes docs/benchmarks.md (an hour and a half)
+bench: setup ## Measure beside the case study's method, Polars and DuckDB; writes docs/benchmarks.md (an hour and a quarter)
 	$(BIN)/python -m bench.compare --document docs/benchmarks.md
 
 lint: setup ## Check style and types

@@ -28,7 +28,6 @@ from lakehouse.simulator.answers import CarbonIntensityApi
 
 FIRST_DAY, LAST_DAY = date(2022, 1, 1), date(2024, 12, 31)
 SEED = 42
-ASKED_AT = datetime(2025, 2, 1, tzinfo=UTC)
 RECEIVED_AT = datetime(2025, 2, 1, tzinfo=UTC)
 SOURCE = f"simulator:seed={SEED}"
 EXPECTED = {
@@ -45,12 +44,13 @@ EXPECTED = {
 
 
 def write_responses(folder: Path, first: date = FIRST_DAY, last: date = LAST_DAY) -> int:
-    """One file a day as the API would answer, dated when the day had ended; how many."""
+    """One file a day as the API would answer a month after the last, dated when the day had ended; how many."""
+    asked_at = datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=32)
     api = CarbonIntensityApi(SEED)
     folder.mkdir(parents=True, exist_ok=True)
     for number in range((last - first).days + 1):
         day = first + timedelta(days=number)
-        answer = api.answer(f"/regional/intensity/{day}T00:00Z/pt24h", now=ASKED_AT)
+        answer = api.answer(f"/regional/intensity/{day}T00:00Z/pt24h", now=asked_at)
         file = folder / f"{day}.json"
         file.write_text("".join(answer.pieces))
         ended = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1, hours=1)

@@ -24,17 +24,24 @@ NEW_DAY, NOTHING_NEW, LOOK = 20.0, 12.0, 0.6
 """Seconds."""
 FLAT = 1.2
 """A new day on the longest history over one on the shortest."""
+AS_FAST = 1.3
+"""A new day on a lake fed little by little over one on a lake loaded at once."""
 MISSED = "MISSED"
 PACKAGES = ("pyspark", "delta-spark", "polars", "deltalake", "duckdb")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One history: its length in years (0: of days), the tools on it, and its daily life."""
+    """One history: its length in years (0: of days), the tools on it, and its daily life.
+
+    ``fed``: the daily life of a lake that got the same rows in so many ``commits``.
+    """
 
     years: int
     tools: Comparison
     life: Days
+    fed: Days | None = None
+    commits: int = 0
 
     @property
     def is_long(self) -> bool:
@@ -61,6 +68,11 @@ def written(found: list[Measured], arguments: str) -> list[str]:
     for each in found:
         lines += _of_tools(each)
         lines += _of_life(each)
+        if each.fed:
+            ratio = median(each.fed.new_day) / median(each.life.new_day)
+            lines += ["", f"On a lake that got the same rows in {each.commits:,} commits of each table, and was then "]
+            lines[-1] += f"maintained (`lakehouse maintain`), a new day takes {median(each.fed.new_day):.2f} s, "
+            lines[-1] += f"{ratio:.2f} times as long; target {_met(ratio, AS_FAST)}."
     if len(found) > 1:
         ratio = median(found[-1].life.new_day) / median(found[0].life.new_day)
         lines += ["", f"A new day after {found[-1].title} takes {ratio:.2f} times as long as after {found[0].title}; "]

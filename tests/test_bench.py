@@ -9,7 +9,10 @@ import pytest
 from bench import daily, document
 from bench.case_study import write_responses
 from bench.document import Measured
+from bench.feed import feed
 from bench.tools import CASE_STUDY, DUCKDB, OURS, PEERS, POLARS, agreed, compare
+from lakehouse.lake import delta_log
+from lakehouse.lake.tables import BRONZE, GOLD, SILVER
 
 pytestmark = pytest.mark.slow
 
@@ -26,9 +29,13 @@ def test_measures_tools_that_agree_and_a_lake_that_lives(tmp_path: Path) -> None
     assert found.rows == ROWS
     assert found.duplicates > 0  # of New Year, whose label follows the year of the request
     assert set(found.times) == {OURS, CASE_STUDY, POLARS, DUCKDB}
-    life = daily.live(tmp_path / OURS, LAST, repeats=1)
+    feed(tmp_path / OURS, tmp_path / "fed", 5)
+    fed_tables = [delta_log.open_table(str(tmp_path / "fed" / table.path)) for table in (BRONZE, SILVER, GOLD)]
+    assert [table.version for table in fed_tables if table] == [5, 5, 5]
+    life, fed = (daily.live(tmp_path / lake, LAST, repeats=1) for lake in (OURS, "fed"))
     assert len(life.new_day) == len(life.nothing_new) == 1
-    lines = document.written([Measured(0, found, life)], "--days 10")
+    lines = document.written([Measured(0, found, life, fed, 5)], "--days 10")
+    assert "in 5 commits of each table" in "\n".join(lines)
     assert [line for line in lines if line.startswith("| Polars + delta-rs |")]
     assert f"{ROWS['silver']:,} half-hours" in "\n".join(lines)
 
