@@ -12,7 +12,7 @@ import psutil
 
 from bench.daily import Days
 from bench.tools import CASE_STUDY, DUCKDB, OURS, PEERS, POLARS, Comparison
-from lakehouse.spark import java
+from lakehouse.spark import archive, java
 
 LONG = 10
 """Years from which on the targets of a long history hold, the case study is left out, and once has to do."""
@@ -54,14 +54,15 @@ class Measured:
 
 def written(found: list[Measured], arguments: str) -> list[str]:
     """The document's lines; a target that was missed says so in capitals."""
-    java_version = java.version(java.find(os.environ))
+    java_home = java.find(os.environ)
+    classes = "with" if archive.find(java_home) else "WITHOUT"
     memory = psutil.virtual_memory().total / 2**30
     lines = [
         "# Benchmarks",
         "",
         f"Written by `python -m bench.compare {arguments}`".replace(" `", "`") + f" on {date.today()}.",
         f"Machine: {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}, Java {java_version}.",
+        f"Python {platform.python_version()}, Java {java.version(java_home)}, {classes} an archive of its classes.",
         "Versions: " + ", ".join(f"{name} {version(name)}" for name in PACKAGES) + ".",
         "Every process is cold and timed as a whole, the JVM's start included; the ratio is the figure.",
     ]

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from deltalake import write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse.errors import LakehouseError
 from lakehouse.lake import delta_log
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.store import Store
@@ -260,6 +262,20 @@ def test_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert list((tmp_path / "temporary").iterdir())
     here.close()
     assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_says_where_there_is_no_room(tmp_path: Path) -> None:
+    write_deltalake(str(tmp_path / "bronze"), pa.Table.from_pylist(responses(said()), SCHEMA))
+    bronze = delta_log.open_table(str(tmp_path / "bronze"))
+    assert bronze is not None
+    here = NearPieces(Store(not_needed, ""), bronze, Scope(bronze=not_needed, windows=(), n_periods=1), RULES)
+    assert here.read(most_odd=0)
+    shutil.rmtree(here._folder.name)
+    with pytest.raises(
+        LakehouseError, match=r"cannot be held in \S+/lakehouse-\S+: IO Error: .*; make room there, or .* TMPDIR"
+    ):
+        here._file()
+    here.close()
 
 
 GOOD: dict[str, Any] = {

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
+from lakehouse.errors import LakehouseError
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.store import FEW_ROWS, Store
 from lakehouse.lake.tables import SILVER
@@ -64,7 +65,11 @@ class NearPieces:
             self._do(f"CREATE MACRO {macro}")
 
     def read(self, most_odd: int) -> bool:
-        """Read and judge all of them; False if more than ``most_odd`` half-hours stand in bodies that are not plain."""
+        """Read and judge all of them; False if more than ``most_odd`` half-hours stand in bodies that are not plain.
+
+        Raises:
+            LakehouseError: there is no room for them.
+        """
         ids = self._responses()
         types = {column.name: TYPES.get(column.type, column.type) for column in SILVER.columns if column.name in VALUES}
         values = ", ".join(f"{name} {type_}" for name, type_ in types.items())
@@ -219,7 +224,8 @@ class NearPieces:
         """A Parquet file with Silver's rows in order, in groups that Spark can share out."""
         file = Path(self._folder.name) / "wanted.parquet"
         rows = f"{ROWS} ORDER BY timestamp, regionid"
-        self._do(f"COPY ({rows}) TO '{file}' (FORMAT parquet, ROW_GROUP_SIZE {GROUP})")
+        quoted = str(file).replace("'", "''")
+        self._do(f"COPY ({rows}) TO '{quoted}' (FORMAT parquet, ROW_GROUP_SIZE {GROUP})")
         return file
 
     def _rows(self, names: list[str], where: str = "true") -> pa.Table:
@@ -230,17 +236,25 @@ class NearPieces:
         return self._bronze.as_declared(self._bronze.rows(names, f"n_periods > 0 AND ({wanted}) AND ({where})"))
 
     def _do(self, statement: str, given: pa.Table | None = None) -> None:
-        if given is not None:
-            self._database.register("given", given)
-        self._database.execute(statement)
+        self._run(statement, given)
 
     def _ask(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        return self._database.execute(query, parameters).fetchall()
+        return self._run(query, None, *parameters).fetchall()
 
     def _table(self, query: str, given: pa.Table | None = None) -> pa.Table:
+        return self._run(query, given).to_arrow_table()
+
+    def _run(self, statement: str, given: pa.Table | None, *parameters: object) -> duckdb.DuckDBPyConnection:
         if given is not None:
             self._database.register("given", given)
-        return self._database.execute(query).to_arrow_table()
+        try:
+            return self._database.execute(statement, parameters)
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            reason = str(error).splitlines()[0]
+            raise LakehouseError(
+                f"The pieces of this run cannot be held in {self._folder.name}: {reason}; make room there, or name "
+                "another place with TMPDIR."
+            ) from error
 
 
 def _read_ahead(read: Callable[[Part], pa.Table], parts: Iterable[Part]) -> Iterator[pa.Table]:
