@@ -18,7 +18,7 @@ from lakehouse.refinement.far import FarPieces
 from lakehouse.refinement.judgement import Judged
 from lakehouse.refinement.near import NearPieces
 from lakehouse.refinement.quality import DRIFT, FAIL, RULES, Rules
-from lakehouse.refinement.scope import NEAR_PERIODS, Scope, scope_of
+from lakehouse.refinement.scope import NEAR_PERIODS, ODD_PERIODS, Scope, scope_of
 from lakehouse.refinement.stages import GateError, StageReport, Tally, Work
 from lakehouse.spark import session
 from lakehouse.windows import HALF_HOUR
@@ -74,7 +74,7 @@ def _judged(work: Work, scope: Scope, bronze: Snapshot, rules: Rules) -> Judged:
     if not scope.again and (scope.n_periods <= NEAR_PERIODS or session.is_local()):
         near = NearPieces(work.store, bronze, scope, rules)
         try:
-            if near.read(most_odd=NEAR_PERIODS):
+            if near.read(most_odd=ODD_PERIODS):
                 return near
         except BaseException:
             near.close()

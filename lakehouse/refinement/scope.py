@@ -21,6 +21,9 @@ PART_PERIODS = 10_000
 NEAR_PERIODS = 60_000
 """Half-hours (3.4 years, half a gigabyte) up to which this process reads bodies though there is a cluster."""
 
+ODD_PERIODS = 5_000
+"""Half-hours in bodies that are not plain (40 MB) up to which Spark gets them from here and gives their pieces back."""
+
 
 @dataclass(frozen=True)
 class Scope:
