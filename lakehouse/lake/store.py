@@ -24,6 +24,7 @@ from lakehouse.refinement.difference import CHANGE, DELETE, INSERT, UPDATE
 from lakehouse.spark import session
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+MATERIALIZE = "spark.databricks.delta.merge.materializeSource"
 REGISTERED = "lakehouse.registered"
 """Session setting: what the table names stand for: tables or views, of which root, at which versions."""
 FEW_ROWS = 50_000
@@ -174,11 +175,8 @@ class Store:
 
         (Spark puts some megabytes on top of each file, for the time to open it; one of the parts is then smaller.)
         """
-        self.spark.conf.set("spark.sql.files.openCostInBytes", "0")
-        try:
+        with self._setting("spark.sql.files.openCostInBytes", "0"):
             yield
-        finally:
-            self.spark.conf.unset("spark.sql.files.openCostInBytes")
 
     def append(self, frame: DataFrame, table: Table, commit: Commit) -> Written:
         """Append rows in one commit."""
@@ -188,20 +186,28 @@ class Store:
         return self._written(table)
 
     def merge(
-        self, changes: DataFrame, table: Table, commit: Commit, bounds: Column, kinds: Collection[str]
+        self,
+        changes: DataFrame,
+        table: Table,
+        commit: Commit,
+        bounds: Column,
+        kinds: Collection[str],
+        *,
+        are_here: bool = False,
     ) -> Written:
         """Apply rows that carry ``_change`` (insert, update or delete) by key, in one MERGE.
 
         ``kinds`` are those that occur: where rows are only inserted, no file is looked through for matches to change.
         ``bounds`` is a condition on the target (``t``) and literals alone: it keeps MERGE from reading files that
-        hold none of the keys.
+        hold none of the keys. ``are_here``: the rows are this process's own, so Delta needs not write them down first
+        for fear that they come out otherwise the second time.
         """
         condition = bounds
         for key in table.key:
             condition = condition & (F.col(f"t.{key}") == F.col(f"s.{key}"))
         assignments = {name: F.col(f"s.{name}") for name in table.column_names}
         target = DeltaTable.forPath(self.spark, self.path(table)).alias("t")
-        with self.saying(commit):
+        with self.saying(commit), self._setting(MATERIALIZE, "none" if are_here else "auto"):
             merge = target.merge(changes.alias("s"), condition)
             if DELETE in kinds:
                 merge = merge.whenMatchedDelete(F.col(f"s.{CHANGE}") == DELETE)
@@ -250,11 +256,16 @@ class Store:
     @contextmanager
     def saying(self, commit: Commit) -> Iterator[None]:
         """Let every commit made meanwhile carry this account; it is unset whatever happens."""
-        self.spark.conf.set(USER_METADATA, commit.to_json())
+        with self._setting(USER_METADATA, commit.to_json()):
+            yield
+
+    @contextmanager
+    def _setting(self, name: str, value: str) -> Iterator[None]:
+        self.spark.conf.set(name, value)
         try:
             yield
         finally:
-            self.spark.conf.unset(USER_METADATA)
+            self.spark.conf.unset(name)
 
     def _written(self, table: Table) -> Written:
         snapshot = delta_log.open_table(self.path(table))

@@ -192,7 +192,8 @@ def bring(
             return None, stands(commit, now), counted
         bounds = F.col(f"t.{along}").between(F.lit(counted.low), F.lit(counted.high))
         kinds = {kind for kind, rows in counted.rows.items() if rows}
-        version = work.store.merge(changes.where(F.col(CHANGE) != EQUAL), table, commit, bounds, kinds).version
+        rows_to_write = changes.where(F.col(CHANGE) != EQUAL)
+        version = work.store.merge(rows_to_write, table, commit, bounds, kinds, are_here=are_few).version
         return version, stands(commit, work.snapshot(table)), counted
     finally:
         changes.unpersist()
