@@ -48,7 +48,7 @@ def test_starts_a_jvm_that_fits_the_work(
 ) -> None:
     opened: list[bool] = []
     monkeypatch.setattr(session, "open_session", lambda _, *, is_brief: opened.append(is_brief))
-    for half_hours in (48, 50_000):
+    for half_hours in (60_000, 60_001):
         run = Run(settings_of(lake_root), "run")
         run._expect(lambda half_hours=half_hours: half_hours)
         run._begin_opening().result()
