@@ -64,7 +64,8 @@ def main() -> int:
             life = daily.live(place / OURS, last, chosen.repeat)
             fed = daily.live(place / FED, last, chosen.repeat) if commits else None
             found.append(Measured(years, compared, life, fed, commits))
-    lines = document.written(found, " ".join(sys.argv[1:]))
+    lengths_said = f"--days {chosen.days}" if chosen.days else f"--years {' '.join(map(str, chosen.years))}"
+    lines = document.written(found, f"{lengths_said} --repeat {chosen.repeat} --commits {chosen.commits}")
     print("\n".join(lines))
     if chosen.document:
         chosen.document.write_text("\n".join(lines) + "\n")

@@ -60,7 +60,7 @@ def written(found: list[Measured], arguments: str) -> list[str]:
     lines = [
         "# Benchmarks",
         "",
-        f"Written by `python -m bench.compare {arguments}`".replace(" `", "`") + f" on {date.today()}.",
+        f"Written by `python -m bench.compare {arguments}` on {date.today()}.",
         f"Machine: {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}, Java {java.version(java_home)}, {classes} an archive of its classes.",
         "Versions: " + ", ".join(f"{name} {version(name)}" for name in PACKAGES) + ".",
