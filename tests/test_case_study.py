@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from bench import case_study
 from lakehouse import settings
-from lakehouse.lake.store import Store
+from lakehouse.lake.store import ROWS_PER_FILE, Store
 from lakehouse.lake.tables import GOLD, SILVER
 from lakehouse.pipeline import Report
 from lakehouse.postgres import PostgresTarget
@@ -71,7 +71,7 @@ def test_gives_the_case_studys_figures_and_revises_one_half_hour(
     assert (silver.counts["updated"], gold.counts["updated"]) == (18, 18)
     metrics = lake.work.snapshot(SILVER).newest_commits(1)[0]["operationMetrics"]
     assert metrics["numTargetFilesRemoved"] == "1"
-    assert metrics["numTargetRowsCopied"] == str(31 * 48 * 18 - 18)
+    assert metrics["numTargetRowsCopied"] == str(ROWS_PER_FILE - 18)
     assert metrics["numTargetRowsUpdated"] == "18"
     metrics = lake.work.snapshot(GOLD).newest_commits(1)[0]["operationMetrics"]
     assert metrics["numTargetRowsUpdated"] == "18"
