@@ -4,7 +4,7 @@ Every write is one commit that carries its own account (``Commit``); nothing her
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -207,7 +207,7 @@ class Store:
             condition = condition & (F.col(f"t.{key}") == F.col(f"s.{key}"))
         assignments = {name: F.col(f"s.{name}") for name in table.column_names}
         target = DeltaTable.forPath(self.spark, self.path(table)).alias("t")
-        with self.saying(commit), self._setting(MATERIALIZE, "none" if are_here else "auto"):
+        with self.saying(commit), self._setting(MATERIALIZE, "none") if are_here else nullcontext():
             merge = target.merge(changes.alias("s"), condition)
             if DELETE in kinds:
                 merge = merge.whenMatchedDelete(F.col(f"s.{CHANGE}") == DELETE)
@@ -261,11 +261,16 @@ class Store:
 
     @contextmanager
     def _setting(self, name: str, value: str) -> Iterator[None]:
+        """The session's setting meanwhile; afterwards it is what it was, whoever had set it."""
+        before = self.spark.conf.get(name, None)
         self.spark.conf.set(name, value)
         try:
             yield
         finally:
-            self.spark.conf.unset(name)
+            if before is None:
+                self.spark.conf.unset(name)
+            else:
+                self.spark.conf.set(name, before)
 
     def _written(self, table: Table) -> Written:
         snapshot = delta_log.open_table(self.path(table))

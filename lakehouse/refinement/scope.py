@@ -20,7 +20,6 @@ PART_PERIODS = 10_000
 """Half-hours whose bodies it holds at once (80 MB)."""
 NEAR_PERIODS = 60_000
 """Half-hours (3.4 years, half a gigabyte) up to which this process reads bodies though there is a cluster."""
-
 ODD_PERIODS = 5_000
 """Half-hours in bodies that are not plain (40 MB) up to which Spark gets them from here and gives their pieces back."""
 
