@@ -26,7 +26,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.history import restoring, states
 from lakehouse.ingestion import ingest, planning, receipts
 from lakehouse.ingestion.api import Client, Failure, Observer
-from lakehouse.ingestion.bronze import Reason
+from lakehouse.ingestion.coverage import Reason
 from lakehouse.ingestion.fetching import unreachable
 from lakehouse.ingestion.ingest import BadFile, Landing, ReceivedAt
 from lakehouse.ingestion.receipts import Held
@@ -294,8 +294,7 @@ class Run:
             source = await client.identify()
             self.report.lake_clock = source.now
             check_source(known.source, source.identity, self.settings.root)
-            wanted = planning.wanted_span(known, start, end, source.now, self.settings)
-            reasons = planning.reasons_to_fetch(wanted, known, source, self.settings, force=force)
+            reasons = planning.reasons_to_fetch(known, start, end, source, self.settings, force=force)
             windows = planning.windows_for(reasons, self.settings)
             self.listener.windows_planned(windows, reasons)
             if windows:  # the JVM starts while the first answers come

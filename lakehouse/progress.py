@@ -9,7 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from lakehouse.console import console, said
 from lakehouse.ingestion.api import Failure
-from lakehouse.ingestion.bronze import PERIOD_FORM, Reason, Response
+from lakehouse.ingestion.bronze import PERIOD_FORM, Response
+from lakehouse.ingestion.coverage import Reason
 from lakehouse.ingestion.ingest import BadFile
 from lakehouse.lake.tables import GOLD
 from lakehouse.pipeline import Listener

@@ -10,10 +10,14 @@ Everything here is pure: no clock, no network.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from lakehouse.errors import UsageError
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 HALF_HOUR = timedelta(minutes=30)
+HALF_HOUR_MICROS = HALF_HOUR // MICROSECOND
 FIRST_SLOT = datetime(2018, 5, 10, 23, 30, tzinfo=UTC)
 """The first half-hour that the regional routes know."""
 MAX_HALF_HOURS = 14 * 48 + 1
@@ -31,7 +35,8 @@ class Span:
 
     def __post_init__(self) -> None:
         for edge in (self.start, self.end):
-            if edge != floor(edge):
+            is_on_it = not (edge.minute % 30 or edge.second or edge.microsecond)
+            if not is_on_it or (edge.tzinfo is not UTC and edge != floor(edge)):
                 raise UsageError(f"{edge:%Y-%m-%dT%H:%M:%SZ} is not on the half-hour grid.")
 
     def __len__(self) -> int:
@@ -59,9 +64,8 @@ class Window:
 
     def span(self) -> Span:
         """The slots that the range rule gives for this window, whether the API has data for them or not."""
-        first = ceil(self.start)
-        last = min(floor(self.end), datetime(self.start.year, 12, 31, 23, 30, tzinfo=UTC))
-        return Span(first - HALF_HOUR, max(first - HALF_HOUR, last))
+        first, end = numbers(micros(self.start), micros(self.end))
+        return Span(slot(first), slot(end))
 
     def halves(self) -> "tuple[Window, Window]":
         """Two windows that together hold the same slots, for an API that refuses this one as too long."""
@@ -72,16 +76,43 @@ class Window:
         return _window(slots[0], slots[middle - 1]), _window(slots[middle], slots[-1])
 
 
+def numbers(start: int, end: int) -> tuple[int, int]:
+    """Of a window between two moments (``micros``): its first slot's number and that of the one after its last."""
+    first = -(-start // HALF_HOUR_MICROS) - 1
+    year = datetime.fromtimestamp(start // 1_000_000, UTC).year
+    return first, max(first, min(end // HALF_HOUR_MICROS, _last_end(year)))
+
+
+@cache
+def _last_end(year: int) -> int:
+    """The number of the last ``to`` in a year."""
+    return number(datetime(year, 12, 31, 23, 30, tzinfo=UTC))
+
+
+def number(slot: datetime) -> int:
+    """A slot's number: half-hours since 1970."""
+    return (slot - EPOCH) // HALF_HOUR
+
+
+def slot(number: int) -> datetime:
+    """The slot of a number."""
+    return EPOCH + number * HALF_HOUR
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970 of an aware moment."""
+    return (moment - EPOCH) // MICROSECOND
+
+
+def moment(micros: int) -> datetime:
+    """The moment so many microseconds after the beginning of 1970."""
+    return EPOCH + micros * MICROSECOND
+
+
 def floor(moment: datetime) -> datetime:
     """The latest half-hour boundary not after ``moment`` (aware), in UTC."""
     moment = moment.astimezone(UTC)
     return moment.replace(minute=moment.minute // 30 * 30, second=0, microsecond=0)
-
-
-def ceil(moment: datetime) -> datetime:
-    """The earliest half-hour boundary not before ``moment`` (aware), in UTC."""
-    low = floor(moment)
-    return low if low == moment else low + HALF_HOUR
 
 
 def spans(slots: Iterable[datetime]) -> list[Span]:

@@ -1,24 +1,18 @@
-"""What a body holds, what a Bronze row says, and which half-hours are asked for next."""
+"""What a body holds, and what a Bronze row says."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lakehouse.ingestion.bronze import (
     UNPLACED,
     Contents,
     NotAResponseError,
-    Policy,
-    Reason,
-    Receipt,
     Response,
     contents,
-    to_fetch,
     window_of,
 )
 from lakehouse.windows import Span, Window
@@ -142,100 +136,3 @@ def test_gives_every_answer_its_own_identity() -> None:
     }
     assert len(identities) == 6
     assert response().response_id("s") == response(attempts=1, headers={}).response_id("s")
-
-
-# --- what to ask for
-
-POLICY = Policy(refetch_horizon=timedelta(hours=48), empty_retry=timedelta(hours=24))
-DAY = Span(at("2024-01-01T00:00"), at("2024-01-02T00:00"))
-
-
-def due(wanted: Span, *receipts: Receipt, now: str) -> dict[str, list[tuple[str, str]]]:
-    found = to_fetch(wanted, receipts, now=at(now), policy=POLICY)
-    return {
-        reason.value: [(f"{span.start:%d %H:%M}", f"{span.end:%d %H:%M}") for span in spans]
-        for reason, spans in found.items()
-    }
-
-
-def test_asks_for_what_was_never_received() -> None:
-    half = Receipt(Span(at("2024-01-01T00:00"), at("2024-01-01T12:00")), at("2024-01-05T00:00"))
-    assert due(DAY, now="2024-01-06T00:00") == {"new": [("01 00:00", "02 00:00")]}
-    assert due(DAY, half, now="2024-01-06T00:00") == {"new": [("01 12:00", "02 00:00")]}
-
-
-def test_asks_for_nothing_that_has_not_ended() -> None:
-    assert due(DAY, now="2024-01-01T01:29") == {"new": [("01 00:00", "01 01:00")]}
-    assert due(DAY, now="2023-12-31T12:00") == {}
-
-
-def test_asks_again_for_half_hours_received_young() -> None:
-    received = Receipt(DAY, at("2024-01-03T06:00"))  # those that ended after the 1st at 06:00 were younger than 48 h
-    assert due(DAY, received, now="2024-01-09T00:00") == {"may have changed": [("01 06:00", "02 00:00")]}
-
-
-def test_asks_for_nothing_again_at_the_same_moment() -> None:
-    received = Receipt(DAY, at("2024-01-02T00:00"))
-    assert due(DAY, received, now="2024-01-02T00:00") == {}
-
-
-def test_goes_by_the_newest_receipt() -> None:
-    young, old = Receipt(DAY, at("2024-01-02T00:00")), Receipt(DAY, at("2024-01-08T00:00"))
-    assert due(DAY, old, young, now="2024-01-09T00:00") == {}
-
-
-HOLE = frozenset({at("2024-01-01T03:00"), at("2024-01-01T03:30")})
-
-
-@pytest.mark.parametrize(
-    ("received", "now", "asked"),
-    [
-        ("2024-01-02T00:00", "2024-01-02T00:30", True),  # younger than the horizon: every time
-        ("2024-01-08T00:00", "2024-01-08T23:59", False),  # older: once a day at most
-        ("2024-01-08T00:00", "2024-01-09T00:00", True),
-    ],
-)
-def test_asks_again_after_an_empty_answer_by_policy(received: str, now: str, asked: bool) -> None:
-    found = due(DAY, Receipt(DAY, at(received), HOLE), now=now)
-    assert found.get("asked again after empty") == ([("01 03:00", "01 04:00")] if asked else None)
-
-
-def test_does_not_forget_what_an_older_answer_held() -> None:
-    held, empty = Receipt(DAY, at("2024-01-05T00:00")), Receipt(DAY, at("2024-01-06T00:00"), HOLE)
-    assert due(DAY, held, empty, now="2024-02-01T00:00") == {}
-
-
-moments = st.integers(0, 24 * 30).map(lambda hours: at("2024-01-01T00:00") + timedelta(hours=hours))
-slots = st.integers(0, 48 * 10).map(lambda number: at("2024-01-01T00:00") + number * timedelta(minutes=30))
-receipts = st.builds(
-    lambda start, count, received, absent: Receipt(
-        Span(start, start + count * timedelta(minutes=30)), received, frozenset(absent)
-    ),
-    slots,
-    st.integers(0, 100),
-    moments,
-    st.sets(slots, max_size=20),
-)
-
-
-@given(st.lists(receipts, max_size=6), moments)
-def test_decides_every_slot_as_it_would_alone(given: list[Receipt], now: datetime) -> None:
-    wanted = Span(at("2024-01-02T00:00"), at("2024-01-10T00:00"))
-    expected: dict[Reason, set[datetime]] = {}
-    slot = wanted.start
-    while slot < wanted.end:
-        end = slot + timedelta(minutes=30)
-        about = [receipt for receipt in given if receipt.span.start <= slot < receipt.span.end]
-        last = max((receipt.received_at for receipt in about), default=None)
-        is_held = any(slot not in receipt.absent for receipt in about)
-        if end <= now:
-            if last is None:
-                expected.setdefault(Reason.NEW, set()).add(slot)
-            elif last < now and last - end < timedelta(hours=48):
-                reason = Reason.MAY_HAVE_CHANGED if is_held else Reason.AGAIN_AFTER_EMPTY
-                expected.setdefault(reason, set()).add(slot)
-            elif last < now and not is_held and now - last >= timedelta(hours=24):
-                expected.setdefault(Reason.AGAIN_AFTER_EMPTY, set()).add(slot)
-        slot = end
-    found = to_fetch(wanted, given, now=now, policy=POLICY)
-    assert {reason: {slot for span in spans for slot in span.slots()} for reason, spans in found.items()} == expected

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lakehouse.ingestion.api import Failure
-from lakehouse.ingestion.bronze import Contents, Reason, Response
+from lakehouse.ingestion.bronze import Contents, Response
+from lakehouse.ingestion.coverage import Reason
 from lakehouse.ingestion.ingest import BadFile
 from lakehouse.progress import Narrator
 from lakehouse.refinement.stages import StageReport

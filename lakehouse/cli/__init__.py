@@ -3,6 +3,7 @@
 Commands that need Spark import it when they run, so that the others answer at once.
 """
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -38,7 +39,10 @@ def common(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with the contract's exit code."""
-    sys.exit(exit_code(list(sys.argv[1:] if arguments is None else arguments)))
+    gc.freeze()  # what has been imported stays: the collector passes it over
+    code = exit_code(list(sys.argv[1:] if arguments is None else arguments))
+    gc.freeze()  # the process ends: nothing needs to be looked through once more
+    sys.exit(code)
 
 
 def exit_code(arguments: list[str]) -> int:

@@ -1,18 +1,16 @@
-"""What Bronze already holds, what to ask for next, and how a response becomes a Bronze row. Pure."""
+"""What an answer says it holds, and how it becomes a row of Bronze. Pure."""
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import UTC, datetime
 from functools import cached_property
-from itertools import groupby
 from typing import Any
 
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
-from lakehouse.windows import HALF_HOUR, Span, Window, floor, joined
+from lakehouse.windows import HALF_HOUR, Window
 
 PERIOD_FORM = "%Y-%m-%dT%H:%MZ"
 _PERIOD_TEXT = re.compile(r"[12]\d{3}-\d\d-\d\dT\d\d:\d\dZ", re.ASCII)
@@ -157,87 +155,6 @@ def window_of(starts: Sequence[datetime]) -> Window:
     if not placed:
         raise NotAResponseError("it holds no half-hour")
     return Window(min(placed) + HALF_HOUR, max(placed) + HALF_HOUR)
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """That a response on all regions was received for these slots, in which landing, and which of them it lacked."""
-
-    span: Span
-    received_at: datetime
-    absent: frozenset[datetime] = frozenset()
-    landing: int = 0
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Slots of which Bronze knows the same: the newest answer about them (None: never), and if one held them."""
-
-    span: Span
-    answered_at: datetime | None
-    is_held: bool
-
-
-def coverage(span: Span, receipts: Iterable[Receipt]) -> Iterator[Stretch]:
-    """All of ``span``, ascending, in the fewest pieces of which the receipts say the same.
-
-    Slots are places in two arrays, filled by slices: thirty years with a fetch every half-hour take seconds.
-    """
-    count = len(span)
-    answered: list[datetime | None] = [None] * count
-    held = bytearray(count)
-    for receipt in sorted(receipts, key=lambda receipt: receipt.received_at):
-        covered = receipt.span.clip(span.start, span.end)
-        first, length = (covered.start - span.start) // HALF_HOUR, len(covered)
-        answered[first : first + length] = [receipt.received_at] * length
-        if not receipt.absent:
-            held[first : first + length] = b"\1" * length
-            continue
-        for place, slot in enumerate(covered.slots(), first):
-            if slot not in receipt.absent:
-                held[place] = 1
-    start = span.start
-    for (at, is_held), alike in groupby(zip(answered, held, strict=True)):
-        end = start + HALF_HOUR * sum(1 for _ in alike)
-        yield Stretch(Span(start, end), at, bool(is_held))
-        start = end
-
-
-class Reason(StrEnum):
-    """Why a half-hour is asked for."""
-
-    NEW = "new"
-    MAY_HAVE_CHANGED = "may have changed"
-    AGAIN_AFTER_EMPTY = "asked again after empty"
-    FORCED = "forced"
-
-
-@dataclass(frozen=True)
-class Policy:
-    """When a half-hour that was received is asked for again."""
-
-    refetch_horizon: timedelta
-    empty_retry: timedelta
-
-
-def to_fetch(wanted: Span, receipts: Iterable[Receipt], *, now: datetime, policy: Policy) -> dict[Reason, list[Span]]:
-    """The slots of ``wanted`` that have ended by ``now`` and have to be asked for, by reason."""
-    found: dict[Reason, list[Span]] = {reason: [] for reason in Reason}
-    for stretch in coverage(wanted.clip(wanted.start, max(wanted.start, floor(now))), receipts):
-        if stretch.answered_at is None:
-            found[Reason.NEW].append(stretch.span)
-            continue
-        if stretch.answered_at >= now:
-            continue  # nothing can have changed since
-        # Slots that ended less than the horizon before they were received, and those that ended earlier.
-        first_young = floor(stretch.answered_at - policy.refetch_horizon)
-        young = stretch.span.clip(first_young, stretch.span.end)
-        settled = stretch.span.clip(stretch.span.start, max(first_young, stretch.span.start))
-        found[Reason.MAY_HAVE_CHANGED if stretch.is_held else Reason.AGAIN_AFTER_EMPTY].append(young)
-        if not stretch.is_held and now - stretch.answered_at >= policy.empty_retry:
-            found[Reason.AGAIN_AFTER_EMPTY].append(settled)
-    merged = {reason: joined(spans) for reason, spans in found.items()}
-    return {reason: spans for reason, spans in merged.items() if spans}
 
 
 def _start(period: object) -> datetime:

@@ -10,7 +10,7 @@ from typing import Any
 from lakehouse.clock import machine_clock
 from lakehouse.errors import UsageError
 from lakehouse.ingestion import presence, receipts
-from lakehouse.ingestion.bronze import Receipt, coverage
+from lakehouse.ingestion.coverage import Coverage, coverage
 from lakehouse.ingestion.planning import FIRST_LOAD
 from lakehouse.ingestion.presence import Refined, Refused
 from lakehouse.ingestion.receipts import Held
@@ -85,10 +85,11 @@ def find(settings: Settings, start: datetime | None, end: datetime | None) -> Fo
     now = known.now(machine_clock())
     span = _range(known, start, end, now)
     silver = presence.refined(settings, span)
-    judged = [receipt for receipt in known.receipts if receipt.landing <= silver.landing]
-    lacking = _lacking(span, judged, silver)
+    judged = known.receipts.up_to(silver.landing)
+    received = coverage(span, known.receipts)
+    lacking = _lacking(received if judged is known.receipts else coverage(span, judged), silver)
     refused = list(presence.refused(settings)) if lacking else []
-    gaps = [*_unanswered(span, known, silver, now), *_partial(lacking, refused)]
+    gaps = [*_unanswered(received, known, silver, now), *_partial(lacking, refused)]
     return Found(span, tuple(sorted(gaps, key=_order)), len(known.receipts) - len(judged))
 
 
@@ -100,18 +101,17 @@ def _range(known: Held, start: datetime | None, end: datetime | None, now: datet
     return Span(first, max(first, last))
 
 
-def _unanswered(span: Span, known: Held, silver: Refined, now: datetime) -> Iterator[Gap]:
+def _unanswered(received: Coverage, known: Held, silver: Refined, now: datetime) -> Iterator[Gap]:
     """Half-hours that no answer on all regions held, unless Silver has their regions from answers on one each."""
+    span = received.span
     errors = {slot: lost.error for lost in known.lost for slot in lost.span.clip(span.start, span.end).slots()}
     found: dict[tuple[Cause, tuple[int, ...], str], list[datetime]] = defaultdict(list)
-    for stretch in coverage(span, known.receipts):
-        if stretch.is_held:
-            continue
-        for slot, missing in silver.missing(stretch.span):
+    for is_answered, holes in ((True, received.lacked()), (False, received.never())):
+        for slot, missing in silver.missing(holes):
             regions = _named(missing)
             if slot + HALF_HOUR > now:
                 found[Cause.FUTURE, regions, ""].append(slot)
-            elif stretch.answered_at is not None:
+            elif is_answered:
                 found[Cause.UPSTREAM_EMPTY, regions, ""].append(slot)
             elif slot in errors:
                 found[Cause.FETCH_FAILED, regions, errors[slot]].append(slot)
@@ -119,28 +119,13 @@ def _unanswered(span: Span, known: Held, silver: Refined, now: datetime) -> Iter
                 found[Cause.NOT_FETCHED, regions, ""].append(slot)
     for (cause, regions, detail), slots in found.items():
         for hole in spans(slots):
-            answers = _answers(hole, known.receipts) if cause is Cause.UPSTREAM_EMPTY else ()
+            answers = known.receipts.answers_without(hole) if cause is Cause.UPSTREAM_EMPTY else ()
             yield Gap(hole, cause, regions, detail, answers)
 
 
-def _answers(hole: Span, receipts: Sequence[Receipt]) -> tuple[datetime, ...]:
-    """When answers came that should have held some of these half-hours and did not."""
-    at = {
-        receipt.received_at
-        for receipt in receipts
-        if receipt.span.start < hole.end and hole.start < receipt.span.end
-        if any(hole.start <= slot < hole.end for slot in receipt.absent)
-    }
-    return tuple(sorted(at))
-
-
-def _lacking(span: Span, judged: Sequence[Receipt], silver: Refined) -> dict[datetime, frozenset[int]]:
+def _lacking(judged: Coverage, silver: Refined) -> dict[datetime, frozenset[int]]:
     """The half-hours held by answers that Silver has looked at, with the regions that it lacks all the same."""
-    found: dict[datetime, frozenset[int]] = {}
-    for stretch in coverage(span, judged):
-        if stretch.is_held:
-            found.update(silver.missing(stretch.span))
-    return found
+    return dict(silver.missing(judged.held()))
 
 
 def _partial(lacking: dict[datetime, frozenset[int]], refused: Sequence[Refused]) -> Iterator[Gap]:

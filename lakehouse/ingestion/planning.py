@@ -4,13 +4,15 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from importlib import import_module
 from itertools import groupby
+from threading import Thread
 from typing import Any
 
 from lakehouse.clock import machine_clock
 from lakehouse.errors import UsageError
 from lakehouse.ingestion import receipts
-from lakehouse.ingestion.bronze import Policy, Reason, to_fetch
+from lakehouse.ingestion.coverage import Policy, Reason, to_fetch
 from lakehouse.ingestion.receipts import Held
 from lakehouse.ingestion.source import Source, check_source
 from lakehouse.settings import PUBLIC_API, Settings
@@ -33,11 +35,13 @@ def requests(
 
     Asks the API for its clock unless it is the public one; asks nothing else and writes nothing.
     """
+    is_public = settings.api.url.rstrip("/") == PUBLIC_API  # its clock is ours: nothing to ask, no client to load
+    if not is_public:
+        Thread(target=import_module, args=("lakehouse.ingestion.api",)).start()
     known = receipts.held(settings)
-    source = _source(settings)
+    source = Source(PUBLIC_API, machine_clock()) if is_public else _asked(settings)
     check_source(known.source, source.identity, settings.root)
-    wanted = wanted_span(known, start, end, source.now, settings)
-    reasons = reasons_to_fetch(wanted, known, source, settings, force=force)
+    reasons = reasons_to_fetch(known, start, end, source, settings, force=force)
     rows = [_row(window, reasons) for window in windows_for(reasons, settings)]
     half_hours = sum(row["half_hours"] for row in rows)
     size = half_hours * BYTES_PER_HALF_HOUR
@@ -49,8 +53,10 @@ def requests(
     }
 
 
-def wanted_span(known: Held, start: datetime | None, end: datetime | None, now: datetime, settings: Settings) -> Span:
-    """The half-hours a run is about.
+def reasons_to_fetch(
+    known: Held, start: datetime | None, end: datetime | None, source: Source, settings: Settings, *, force: bool
+) -> dict[Reason, list[Span]]:
+    """What of ``[start, end)`` to ask for, and why; with ``force`` all that have ended.
 
     Without a start: from the oldest half-hour of the lake's range that is missing or may have changed; an empty
     lake: seven days ago. Without an end: to now.
@@ -58,26 +64,25 @@ def wanted_span(known: Held, start: datetime | None, end: datetime | None, now: 
     Raises:
         UsageError: the range is empty.
     """
-    last = floor(now) if end is None else end
+    last = floor(source.now) if end is None else end
     if start is None and known.oldest is not None:
-        reach = Span(known.oldest, max(known.oldest, last))
-        due = to_fetch(reach, known.receipts, now=now, policy=policy(settings))
-        start = min((span.start for spans in due.values() for span in spans), default=last)
-        return Span(start, max(start, last))
-    first = start if start is not None else floor(now).replace(hour=0, minute=0) - FIRST_LOAD
-    if first >= last:
-        raise UsageError(f"--from {first:%Y-%m-%dT%H:%MZ} is not before --to {last:%Y-%m-%dT%H:%MZ}.")
-    first = max(first, FIRST_SLOT)
-    return Span(first, max(first, last))
+        due = _due(Span(known.oldest, max(known.oldest, last)), known, source, settings)
+        if not force:
+            return due
+        first = min((span.start for spans in due.values() for span in spans), default=last)
+    else:
+        first = start if start is not None else floor(source.now).replace(hour=0, minute=0) - FIRST_LOAD
+        if first >= last:
+            raise UsageError(f"--from {first:%Y-%m-%dT%H:%MZ} is not before --to {last:%Y-%m-%dT%H:%MZ}.")
+        first = max(first, FIRST_SLOT)
+    wanted = Span(first, max(first, last))
+    if not force:
+        return _due(wanted, known, source, settings)
+    ended = wanted.clip(first, max(first, floor(source.now)))
+    return {Reason.FORCED: [ended]} if len(ended) else {}
 
 
-def reasons_to_fetch(
-    wanted: Span, known: Held, source: Source, settings: Settings, *, force: bool
-) -> dict[Reason, list[Span]]:
-    """What of the wanted half-hours to ask for, and why; with ``force`` all that have ended."""
-    if force:
-        ended = wanted.clip(wanted.start, max(wanted.start, floor(source.now)))
-        return {Reason.FORCED: [ended]} if len(ended) else {}
+def _due(wanted: Span, known: Held, source: Source, settings: Settings) -> dict[Reason, list[Span]]:
     return to_fetch(wanted, known.receipts, now=source.now, policy=policy(settings))
 
 
@@ -132,9 +137,7 @@ def seconds(requests: int, size: int, settings: Settings) -> float:
     return max(limited, requests * SECONDS_PER_REQUEST / settings.api.concurrency, size / BYTES_PER_SECOND)
 
 
-def _source(settings: Settings) -> Source:
-    if settings.api.url.rstrip("/") == PUBLIC_API:  # its clock is ours: nothing to ask, no client to load
-        return Source(PUBLIC_API, machine_clock())
+def _asked(settings: Settings) -> Source:
     from lakehouse.ingestion.api import Client
 
     async def asked() -> Source:

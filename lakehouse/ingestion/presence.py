@@ -1,21 +1,17 @@
 """Which regions of which half-hours Silver holds, and which the quarantine: read column by column, without a JVM."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from lakehouse.lake import commits, delta_log
+from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import BRONZE, QUARANTINE, REGIONS, SILVER
 from lakehouse.settings import Settings
-from lakehouse.windows import HALF_HOUR, Span, Window
+from lakehouse.windows import HALF_HOUR, Span, Window, number, slot
 
 ALL = frozenset(region.regionid for region in REGIONS)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = HALF_HOUR.resolution
-_SLOT_MICROSECONDS = HALF_HOUR // _MICROSECOND
+SLOT_SECONDS = int(HALF_HOUR.total_seconds())
 
 
 @dataclass(frozen=True)
@@ -31,39 +27,86 @@ class Refined:
     whole: bytes
     lacking: Mapping[datetime, frozenset[int]]
 
-    def missing(self, span: Span) -> Iterator[tuple[datetime, frozenset[int]]]:
-        """The half-hours of a part of the span of which Silver lacks regions, and these."""
-        first, end = ((moment - self.span.start) // HALF_HOUR for moment in (span.start, span.end))
-        place = self.whole.find(0, first, end)
-        while place >= 0:
-            slot = self.span.start + place * HALF_HOUR
-            yield slot, self.lacking.get(slot, ALL)
-            place = self.whole.find(0, place + 1, end)
+    def missing(self, among: Iterable[Span]) -> Iterator[tuple[datetime, frozenset[int]]]:
+        """The half-hours of parts of the span of which Silver lacks regions, and these."""
+        offset = number(self.span.start)
+        for part in among:
+            first, end = number(part.start) - offset, number(part.end) - offset
+            place = self.whole.find(0, first, end)
+            while place >= 0:
+                missed = slot(offset + place)
+                yield missed, self.lacking.get(missed, ALL)
+                place = self.whole.find(0, place + 1, end)
 
 
 def refined(settings: Settings, span: Span) -> Refined:
-    """Read Silver's keys over a span; without a table it holds nothing."""
+    """Silver over a span; without a table it holds nothing.
+
+    Files say how many rows they have and from when to when. Silver has a key once, so where they have a row for each
+    region of each half-hour between, nothing is missing; only the rows of the others are looked at.
+    """
     silver = delta_log.open_table(settings.path(SILVER.path))
     if silver is None or not len(span):
         return Refined(span, 0, bytes(len(span)), {})
     said = commits.newest_data_commit(silver.newest_commits(), "silver")
-    within = f"timestamp >= TIMESTAMP '{span.start:%FT%TZ}' AND timestamp < TIMESTAMP '{span.end:%FT%TZ}'"
-    query = f"SELECT timestamp, count(*) AS n FROM rows WHERE {within} GROUP BY timestamp"  # noqa: S608 (our own names)
-    counted = delta_log.asked(query, rows=silver)
-    is_whole = pc.equal(counted["n"], len(ALL))
-    moments = counted["timestamp"].filter(is_whole).cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-    first, last = (int((moment - _EPOCH) / _MICROSECOND) for moment in (span.start, span.end))
-    slots = pa.array(range(first, last, _SLOT_MICROSECONDS), pa.int64())
-    whole = pc.is_in(slots, value_set=moments.combine_chunks()).cast(pa.uint8())
-    lacking: dict[datetime, frozenset[int]] = {}
-    if pc.any(pc.invert(is_whole)).as_py():
-        some = f"{within} AND timestamp IN (SELECT timestamp FROM ({query}) WHERE n < {len(ALL)})"  # noqa: S608 (our own names)
-        keys = silver.rows(SILVER.key, some)
-        for row in keys.to_pylist():
-            slot = row["timestamp"].astimezone(UTC)
-            lacking[slot] = lacking.get(slot, ALL) - {row["regionid"]}
     landing = said.landing if said is not None and said.landing is not None else 0
-    return Refined(span, landing, bytes(whole.to_pylist()), lacking)
+    offset = number(span.start)
+    whole = bytearray(len(span))
+    unsure = []
+    for stock in _stocks(silver, span):
+        first, end = max(number(stock.first) - offset, 0), min(number(stock.last) - offset + 1, len(span))
+        if first >= end:
+            continue
+        if stock.rows == len(ALL) * (number(stock.last) - number(stock.first) + 1):
+            whole[first:end] = b"\1" * (end - first)
+        else:
+            low, high = (f"TIMESTAMP '{slot(offset + place):%FT%TZ}'" for place in (first, end - 1))
+            unsure.append(f"timestamp BETWEEN {low} AND {high}")
+    if not unsure:
+        return Refined(span, landing, bytes(whole), {})
+    within = " OR ".join(unsure)
+    query = f"SELECT timestamp, count(*) AS n FROM rows WHERE {within} GROUP BY timestamp"  # noqa: S608 (our own names)
+    counted = delta_log.asked(
+        f"SELECT CAST(to_unixtime(timestamp) AS BIGINT) AS seconds, n FROM ({query})",  # noqa: S608 (our own names)
+        rows=silver,
+    )
+    has_parts = False
+    for seconds, n in zip(counted["seconds"].to_pylist(), counted["n"].to_pylist(), strict=True):
+        if n == len(ALL):
+            whole[seconds // SLOT_SECONDS - offset] = 1
+        else:
+            has_parts = True
+    lacking: dict[datetime, frozenset[int]] = {}
+    if has_parts:
+        some = f"({within}) AND timestamp IN (SELECT timestamp FROM ({query}) WHERE n < {len(ALL)})"  # noqa: S608 (our own names)
+        for row in silver.rows(SILVER.key, some).to_pylist():
+            moment = row["timestamp"].astimezone(UTC)
+            lacking[moment] = lacking.get(moment, ALL) - {row["regionid"]}
+    return Refined(span, landing, bytes(whole), lacking)
+
+
+@dataclass
+class _Stock:
+    """Adjacent files: the first and the last half-hour that they know, and their rows."""
+
+    first: datetime
+    last: datetime
+    rows: int
+
+
+def _stocks(silver: Snapshot, span: Span) -> list[_Stock]:
+    """Its files as far as they have no half-hour in common with others; one for all of it if they do not say."""
+    extents = silver.extents("timestamp")
+    if extents is None:
+        return [_Stock(span.start, span.end - HALF_HOUR, 0)]
+    found: list[_Stock] = []
+    for first, last, rows in sorted(extents):
+        if found and first <= found[-1].last:
+            found[-1].last = max(found[-1].last, last)
+            found[-1].rows += rows
+        else:
+            found.append(_Stock(first, last, rows))
+    return found
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,18 @@ class Snapshot:
             return None
         return [f"{self.path.rstrip('/')}/{path}" for path in paths]
 
+    def extents(self, column: str) -> list[tuple[Any, Any, int]] | None:
+        """Of each file a column's lowest and highest value and how many rows it has, from the log's statistics.
+
+        None if they cannot be told: a file without statistics, or a table that only newer readers understand.
+        """
+        actions = pa.table(self.table.get_add_actions(flatten=True))
+        names = (f"min.{column}", f"max.{column}", "num_records")
+        if self.table.protocol().min_reader_version > 1 or not set(names) <= set(actions.column_names):
+            return None
+        found = list(zip(*(actions.column(name).to_pylist() for name in names), strict=True))
+        return found if all(value is not None for extent in found for value in extent) else None
+
     def version_at(self, moment: datetime) -> int | None:
         """The newest version committed at or before ``moment`` (aware); None: the table is younger."""
         limit = moment.timestamp() * 1000

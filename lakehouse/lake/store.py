@@ -29,8 +29,8 @@ REGISTERED = "lakehouse.registered"
 """Session setting: what the table names stand for: tables or views, of which root, at which versions."""
 FEW_ROWS = 50_000
 """Rows up to which :meth:`Store.few` is the quicker way to them."""
-ROWS_PER_FILE = 30_000
-"""About a month of Silver: a later one-day MERGE then copies one file of this size, not years."""
+ROWS_PER_FILE = 18 * 1667
+"""About a month of Silver, whole half-hours: a later one-day MERGE then copies one file of this size, not years."""
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ TYPES = {"TIMESTAMP": "TIMESTAMPTZ"}
 """DuckDB's names of Spark's types, where they differ."""
 MACROS = ("unix_micros(moment) AS epoch_us(moment)", "get(list, place) AS list[place + 1]")
 """Functions of Spark's that DuckDB calls otherwise."""
-GROUP = 2048 * 10
-"""Rows of a group in a file, in DuckDB's own units."""
+GROUP = 2048 * 9
+"""Rows of a group in a file: so many of DuckDB's own units that it ends with a half-hour of 18 regions."""
 Part = tuple[int, int]
 """First and last landing."""
 ROWS = f"SELECT {', '.join(SILVER.column_names)} FROM wanted"

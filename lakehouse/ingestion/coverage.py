@@ -1,0 +1,173 @@
+"""What the answers received say of each half-hour, and what to ask for therefore. Pure.
+
+Answers are held column by column and half-hours marked in a string of bytes, slice by slice: thirty years of a fetch
+every half-hour are half a million answers.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import compress
+
+from lakehouse.windows import HALF_HOUR_MICROS, MICROSECOND, Span, floor, micros, moment, number, slot
+
+NEVER, ANSWERED, YOUNG, DUE = range(4)
+"""What a half-hour's newest answer is to it: none; settled; received when it was young; settled, and long ago."""
+HELD = 4
+"""Added where any answer held the half-hour."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """That an answer on all regions was received for these slots, in which landing, and which of them it lacked."""
+
+    span: Span
+    received_at: datetime
+    absent: frozenset[datetime] = frozenset()
+    landing: int = 0
+
+
+@dataclass(frozen=True)
+class Receipts:
+    """Receipts in the order in which they were received, column by column.
+
+    ``first`` and ``end`` are numbers of half-hours (``windows.number``), ``end`` exclusive; ``received`` microseconds
+    since 1970; ``absent`` the numbers of the half-hours that an answer lacked, by its place in the columns.
+    """
+
+    first: Sequence[int] = ()
+    end: Sequence[int] = ()
+    received: Sequence[int] = ()
+    landing: Sequence[int] = ()
+    absent: Mapping[int, Sequence[int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, given: Iterable[Receipt]) -> "Receipts":
+        """These, in any order."""
+        ordered = sorted(given, key=lambda receipt: receipt.received_at)
+        return cls(
+            [number(receipt.span.start) for receipt in ordered],
+            [number(receipt.span.end) for receipt in ordered],
+            [micros(receipt.received_at) for receipt in ordered],
+            [receipt.landing for receipt in ordered],
+            {
+                place: sorted(number(lacked) for lacked in receipt.absent)
+                for place, receipt in enumerate(ordered)
+                if receipt.absent
+            },
+        )
+
+    def __len__(self) -> int:
+        return len(self.received)
+
+    def up_to(self, landing: int) -> "Receipts":
+        """Those of the landings up to this one."""
+        if max(self.landing, default=landing) <= landing:
+            return self
+        among = [each <= landing for each in self.landing]
+        places = {old: new for new, old in enumerate(compress(range(len(self)), among))}
+        first, end, received, landings = (
+            list(compress(column, among)) for column in (self.first, self.end, self.received, self.landing)
+        )
+        absent = {places[place]: lacked for place, lacked in self.absent.items() if place in places}
+        return Receipts(first, end, received, landings, absent)
+
+    def answers_without(self, hole: Span) -> tuple[datetime, ...]:
+        """When answers came that should have held some of these half-hours and did not, ascending."""
+        first, end = number(hole.start), number(hole.end)
+        lacking = (
+            self.received[place] for place, lacked in self.absent.items() if any(first <= each < end for each in lacked)
+        )
+        return tuple(moment(at) for at in sorted(set(lacking)))
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """A mark for each half-hour of a span, as a byte."""
+
+    span: Span
+    marks: bytes
+
+    def never(self) -> list[Span]:
+        """The half-hours that no answer was about, ascending, as the fewest spans."""
+        return self.spans(NEVER)
+
+    def lacked(self) -> list[Span]:
+        """Those that answers were about, and none held."""
+        return self.spans(ANSWERED, YOUNG, DUE)
+
+    def held(self) -> list[Span]:
+        """Those that an answer held."""
+        return self.spans(ANSWERED | HELD, YOUNG | HELD, DUE | HELD)
+
+    def spans(self, *marks: int) -> list[Span]:
+        """Those with one of these marks."""
+        offset = number(self.span.start)
+        found = re.finditer(b"[" + bytes(marks) + b"]+", self.marks)
+        return [Span(slot(offset + run.start()), slot(offset + run.end())) for run in found]
+
+
+def coverage(span: Span, receipts: Receipts) -> Coverage:
+    """What the receipts say of each half-hour of a span, whenever they came."""
+    return _coverage(span, receipts, lambda _: (number(span.end), ANSWERED))
+
+
+def _coverage(span: Span, receipts: Receipts, said: Callable[[int], tuple[int, int]]) -> Coverage:
+    """``said`` of a moment of reception: the first half-hour that was young then, and the mark of older ones."""
+    offset, count = number(span.start), len(span)
+    marks = bytearray(count)
+    for place, (first, end, received) in enumerate(zip(receipts.first, receipts.end, receipts.received, strict=True)):
+        low, high = max(first - offset, 0), min(end - offset, count)
+        if low >= high:
+            continue
+        first_young, settled = said(received)
+        middle = min(max(first_young - offset, low), high)
+        lacked = receipts.absent.get(place, ())
+        before = marks[low:high] if lacked else b""
+        marks[low:middle] = bytes((settled | HELD,)) * (middle - low)
+        marks[middle:high] = bytes((YOUNG | HELD,)) * (high - middle)
+        for each in lacked:
+            at = each - offset
+            if low <= at < high:  # what an older answer held is not forgotten
+                marks[at] = marks[at] & ~HELD | before[at - low] & HELD
+    return Coverage(span, bytes(marks))
+
+
+class Reason(StrEnum):
+    """Why a half-hour is asked for."""
+
+    NEW = "new"
+    MAY_HAVE_CHANGED = "may have changed"
+    AGAIN_AFTER_EMPTY = "asked again after empty"
+    FORCED = "forced"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When a half-hour that was received is asked for again."""
+
+    refetch_horizon: timedelta
+    empty_retry: timedelta
+
+
+def to_fetch(wanted: Span, receipts: Receipts, *, now: datetime, policy: Policy) -> dict[Reason, list[Span]]:
+    """The slots of ``wanted`` that have ended by ``now`` and have to be asked for, by reason."""
+    at, horizon, retry = micros(now), policy.refetch_horizon // MICROSECOND, policy.empty_retry // MICROSECOND
+    ended = wanted.clip(wanted.start, max(wanted.start, floor(now)))
+    none_young = number(ended.end)
+
+    def said(received: int) -> tuple[int, int]:
+        if received >= at:  # nothing can have changed since
+            return none_young, ANSWERED
+        # Slots that ended less than the horizon before they were received, and those that ended earlier.
+        return (received - horizon) // HALF_HOUR_MICROS, DUE if at - received >= retry else ANSWERED
+
+    found = _coverage(ended, receipts, said)
+    due = {
+        Reason.NEW: found.never(),
+        Reason.MAY_HAVE_CHANGED: found.spans(YOUNG | HELD),
+        Reason.AGAIN_AFTER_EMPTY: found.spans(YOUNG, DUE),
+    }
+    return {reason: spans for reason, spans in due.items() if spans}
