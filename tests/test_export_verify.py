@@ -10,6 +10,7 @@ from lakehouse import cli
 from lakehouse.lake.tables import DIM_REGION
 from lakehouse.postgres import PostgresTarget
 from lakehouse.publishing.verification import Difference, compared
+from lakehouse.spark import session
 from tests.export_fixtures import edit, url_of
 from tests.gold_rows import GoldLake
 from tests.mirror_rows import FIRST, marks, published, query
@@ -48,9 +49,12 @@ def test_tells_rows_apart_by_key_and_column():
     ]
 
 
-def test_proves_that_postgresql_equals_gold(call: Call, database: PostgresTarget, publish):
+def test_proves_without_spark_that_postgresql_equals_gold(
+    call: Call, database: PostgresTarget, publish, monkeypatch: pytest.MonkeyPatch
+):
     publish(database)
     before = marks(database)
+    monkeypatch.setattr(session, "open_session", lambda *_, **__: pytest.fail("Spark is not needed"))
     assert call("export", "--verify") == (
         0,
         "",

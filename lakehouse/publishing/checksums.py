@@ -6,42 +6,41 @@ different rows have different texts. The row's number is the first 60 bits of th
 the checksum is the sum of the rows' numbers. ``sql/export/checksums.sql`` computes the same in PostgreSQL.
 """
 
-from collections.abc import Sequence
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import duckdb
+import pyarrow as pa
 
 from lakehouse.lake.tables import DIM_REGION, GOLD, Table
+from lakehouse.publishing.export_log import REGIONS, Checksum
 
 HEX_DIGITS = 15
-"""60 bits: they fit into a signed 64-bit number, and a sum of 10^11 of them into DECIMAL(38,0)."""
+"""60 bits: they fit into a signed 64-bit number, and a sum of 10^20 of them into one of 128 bits."""
 
 
-def of_parts(days: DataFrame, regions: DataFrame) -> DataFrame:
-    """``part, rows, total``: one row per month (``2024-02``) of Gold's days, and one for ``dim_region``.
+def of_parts(days: pa.Table, regions: pa.Table) -> dict[str, Checksum]:
+    """The checksum of every month (``2024-02``) of Gold's days, and of ``dim_region``.
 
-    One task does it: three years take it a tenth of a second, which is less than a shuffle costs.
+    The rows are given in the tables' own types. Thirty years take a fifth of a second.
     """
-    month = F.date_format("date_recorded", "yyyy-MM")
-    numbers = _numbered(days, GOLD, month).unionByName(_numbered(regions, DIM_REGION, F.lit("dim_region")))
-    return numbers.coalesce(1).groupBy("part").agg(F.count(F.lit(1)).alias("rows"), F.sum("number").alias("total"))
+    query = f"""
+        SELECT part, count(*), sum(number) FROM (
+            SELECT strftime(date_recorded, '%Y-%m') AS part, {_number(GOLD)} AS number FROM days
+            UNION ALL SELECT '{REGIONS}', {_number(DIM_REGION)} FROM regions)
+        GROUP BY part ORDER BY part"""  # noqa: S608 (our own names)
+    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as database:
+        database.register("days", days).register("regions", regions)
+        return {part: Checksum(rows, int(total)) for part, rows, total in database.execute(query).fetchall()}
 
 
-def row_number(table: Table) -> Column:
-    """The number of a row of ``table``, DECIMAL(20,0)."""
-    texts = [_text(column.name, column.type) for column in table.columns]
-    digest = F.substring(F.sha2(F.concat_ws("|", *texts), 256), 1, HEX_DIGITS)
-    return F.conv(digest, 16, 10).cast("decimal(20,0)")
+def _number(table: Table) -> str:
+    """The number of a row of ``table``, as DuckDB's SQL."""
+    texts = ", ".join(_text(column.name, column.type) for column in table.columns)
+    return f"('0x' || substr(sha256(concat_ws('|', {texts})), 1, {HEX_DIGITS}))::BIGINT"
 
 
-def _numbered(rows: DataFrame, table: Table, part: Column) -> DataFrame:
-    return rows.select(part.alias("part"), row_number(table).alias("number"))
-
-
-def _text(name: str, type_: str) -> Column:
-    text = F.col(name).cast("string")
+def _text(name: str, type_: str) -> str:
+    text = f"{name}::VARCHAR"
     if type_ == "STRING":
-        escapes: Sequence[str] = ("\\", "|")
-        text = reduce(lambda column, sign: F.replace(column, F.lit(sign), F.lit("\\" + sign)), escapes, text)
-    return F.coalesce(text, F.lit("\\N"))
+        text = reduce(lambda inner, sign: f"replace({inner}, '{sign}', '\\{sign}')", ("\\", "|"), text)
+    return f"coalesce({text}, '\\N')"

@@ -1,16 +1,15 @@
 """Gold into PostgreSQL: stage by JDBC what changed, then one transaction that commits only what is proven equal.
 
 Which rows are staged is a matter of speed alone. Before its COMMIT the transaction compares the checksums of the
-result with those that Spark finds in Gold; where they differ, all of Gold is staged instead.
+result with those of Gold; where they differ, all of Gold is staged instead.
 """
 
 import logging
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame
+import pyarrow as pa
 from sqlalchemy import Connection
 
 from lakehouse.history.states import State
@@ -22,7 +21,6 @@ from lakehouse.publishing.database import database
 from lakehouse.publishing.export_log import Checksum, Exported, ExportRecord
 from lakehouse.publishing.gold_versions import Wanted
 from lakehouse.publishing.mirror import ProofError
-from lakehouse.publishing.staging import UnreadableError
 from lakehouse.refinement.stages import StageReport, Work
 from lakehouse.settings import Settings
 
@@ -81,41 +79,40 @@ def _bring(
     full: bool,
 ) -> Exported:
     """Find out what has to be staged, at least; stage it and apply it."""
-    found = mirror.checksums(connection)
-    is_known = False
-    if last is not None and last.is_proven:
-        if not last.is_whole(found):
-            _warn(wanted, last, connection, found)
-        elif not full and replace(last.gold, lake_version=None) == wanted.gold:
-            return last.counts.untouched()
-        else:
-            is_known = wanted.reaches(last.gold)
-    rows = wanted.rows(GOLD)
+    is_new = full or last is None or not last.is_proven or replace(last.gold, lake_version=None) != wanted.gold
     with ThreadPoolExecutor(1) as beside:
-        proof = beside.submit(wanted.checksums)  # while the rows are staged
-        if last is not None and is_known and not full:
-            try:
-                days = staging.changed(rows, wanted.changed_since(last.gold))
-                return _replace(days, wanted, connection, target, run_id, proof)
-            except (ProofError, UnreadableError, FeedError, PySparkException) as error:
-                log.info("The changes alone do not do (%s); all of Gold is staged.", error)
-        return _replace(staging.everything(rows), wanted, connection, target, run_id, proof, full=True)
+        proof = beside.submit(wanted.checksums) if is_new else None  # while PostgreSQL sums its rows up
+        found = mirror.checksums(connection)
+        is_known = False
+        if last is not None and last.is_proven:
+            if not last.is_whole(found):
+                _warn(wanted, last, connection, found)
+            elif not is_new:
+                return last.counts.untouched()
+            else:
+                is_known = wanted.reaches(last.gold)
+        expected = proof.result() if proof is not None else wanted.checksums()
+    if last is not None and is_known and not full:
+        try:
+            days = staging.changed(wanted.rows(GOLD), wanted.changed_since(last.gold))
+            return _replace(days, wanted, connection, target, run_id, expected)
+        except (ProofError, FeedError) as error:
+            log.info("The changes alone do not do (%s); all of Gold is staged.", error)
+    return _replace(staging.everything(wanted.rows(GOLD)), wanted, connection, target, run_id, expected, full=True)
 
 
 def _replace(
-    days: DataFrame,
+    days: pa.Table,
     wanted: Wanted,
     connection: Connection,
     target: PostgresTarget,
     run_id: str,
-    proof: "Future[dict[str, Checksum]]",
+    proof: Mapping[str, Checksum],
     *,
     full: bool = False,
 ) -> Exported:
     mirror.clear_staging(connection)
-    staging.stage_days(days, run_id, target)
-    expected = proof.result()
-    staged = export_log.totals(expected)[0].rows if full else None
+    staging.stage_days(wanted.store.frame(days), run_id, target)
     with connection.begin():
         staging.stage_regions(connection, wanted.regions, run_id)
         return mirror.apply_staged(
@@ -123,8 +120,8 @@ def _replace(
             run_id=run_id,
             gold=replace(wanted.gold, lake_version=wanted.lake_version),
             full=full,
-            staged_rows=staged,
-            proof=expected,
+            staged_rows=len(days) if full else None,
+            proof=proof,
         )
 
 

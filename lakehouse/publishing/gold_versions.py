@@ -5,21 +5,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame
+import pyarrow as pa
 
 from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.history import releases
 from lakehouse.history.states import State
 from lakehouse.lake import commits, delta_log
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.store import FEW_ROWS, Store
+from lakehouse.lake.store import Store
 from lakehouse.lake.tables import DIM_REGION, GOLD, Table
 from lakehouse.publishing import checksums
 from lakehouse.publishing.export_log import Checksum, GoldVersion
 from lakehouse.settings import Settings
-from lakehouse.spark import session
 
 
 @dataclass(frozen=True)
@@ -38,32 +35,31 @@ class Wanted:
         version = self.days.version
         return GoldVersion(self.days.table_id, version, self.commit_ids.get(version), self.regions.version)
 
-    def rows(self, table: Table) -> DataFrame:
-        """All rows of Gold's days or of the regions."""
-        if table is DIM_REGION:
-            return self.store.few(self.regions, self.regions.column_names)
-        return self._days
-
-    @cached_property
-    def _days(self) -> DataFrame:
-        if self.days.totals()["rows"] <= FEW_ROWS:
-            return self.store.few(self.days, self.days.column_names)
-        return self.store.read(GOLD, self.days.version)
-
-    def checksums(self) -> dict[str, Checksum]:
-        """The checksum of every month and of the regions, found by Spark.
+    def rows(self, table: Table) -> pa.Table:
+        """All rows of Gold's days or of the regions, in this process: a year of days is some 6,600.
 
         Raises:
-            LakehouseError: Gold's files cannot be read.
+            LakehouseError: the files cannot be read.
         """
-        parts = checksums.of_parts(self.rows(GOLD), self.rows(DIM_REGION))
-        try:
-            collected = parts.collect()
-        except (Py4JJavaError, PySparkException) as error:
-            raise LakehouseError(f"Gold at {self.days.path} could not be read: {session.reason(error)}") from error
-        return {row["part"]: Checksum(int(row["rows"]), int(row["total"])) for row in collected}
+        return self._regions if table is DIM_REGION else self._days
 
-    def changed_since(self, other: GoldVersion) -> DataFrame:
+    @cached_property
+    def _days(self) -> pa.Table:
+        return self.days.as_declared(self.days.rows(self.days.column_names))
+
+    @cached_property
+    def _regions(self) -> pa.Table:
+        return self.regions.as_declared(self.regions.rows(self.regions.column_names))
+
+    def checksums(self) -> dict[str, Checksum]:
+        """The checksum of every month and of the regions.
+
+        Raises:
+            LakehouseError: the files cannot be read.
+        """
+        return checksums.of_parts(self.rows(GOLD), self.rows(DIM_REGION))
+
+    def changed_since(self, other: GoldVersion) -> pa.Table:
         """The keys of Gold's days that changed between ``other`` and this version, either way round.
 
         Raises:
@@ -71,7 +67,7 @@ class Wanted:
         """
         low, high = sorted((other.version, self.days.version))
         newer = self.days if high == self.days.version else _opened(self.store, GOLD, high)
-        return self.store.frame(newer.changes(low, GOLD.key))
+        return newer.changes(low, GOLD.key)
 
     def reaches(self, other: GoldVersion) -> bool:
         """Whether the log holds every commit between ``other`` and this version."""

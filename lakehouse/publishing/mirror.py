@@ -144,7 +144,7 @@ def count_rows(connection: Connection, table: str) -> int:
 def checksums(connection: Connection) -> dict[str, Checksum]:
     """A checksum of every month (``2024-02``) and of ``dim_region``, whatever the order of rows.
 
-    The same as :mod:`lakehouse.publishing.checksums` computes in Spark, where a row's number is explained.
+    The same as :mod:`lakehouse.publishing.checksums` computes of Gold, where a row's number is explained.
     """
     with transaction(connection):
         rows = connection.execute(load("checksums")).all()

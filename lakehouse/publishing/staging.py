@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
@@ -24,24 +26,21 @@ CONNECTION_LOGGERS = "org.apache.spark.sql.execution.datasources.jdbc.connection
 _SQL_EXCEPTION = "java.sql.SQLException"
 
 
-class UnreadableError(LakehouseError):
-    """Spark could not read the rows that were to be staged."""
-
-
-def everything(days: DataFrame) -> DataFrame:
+def everything(days: pa.Table) -> pa.Table:
     """All days, none of them deleted."""
-    return days.withColumn("is_deleted", F.lit(False))
+    return days.append_column("is_deleted", pa.nulls(len(days), pa.bool_()).fill_null(False))
 
 
-def changed(days: DataFrame, keys: DataFrame) -> DataFrame:
+def changed(days: pa.Table, keys: pa.Table) -> pa.Table:
     """The days of these keys (each once: those that Gold's change feed speaks of), as they are in ``days``.
 
     One row per key. A key that ``days`` lacks comes with ``is_deleted`` and no values. What the feed says of a row
     is not used: it tells of several versions, and across a RESTORE also of rows that stayed as they were.
     """
-    there = days.withColumn("is_deleted", F.lit(False))
-    found = keys.join(there, list(GOLD.key), "left")
-    return found.select(*GOLD.column_names, F.coalesce("is_deleted", F.lit(True)).alias("is_deleted"))
+    near = days.filter(pc.is_in(days["date_recorded"], keys["date_recorded"].combine_chunks()))  # joined in no time
+    found = keys.join(everything(near), list(GOLD.key), join_type="left outer")
+    is_deleted = found["is_deleted"].fill_null(True)
+    return found.select(list(GOLD.column_names)).append_column("is_deleted", is_deleted)
 
 
 def stage_days(rows: DataFrame, run_id: str, target: PostgresTarget) -> None:
@@ -49,7 +48,7 @@ def stage_days(rows: DataFrame, run_id: str, target: PostgresTarget) -> None:
 
     Raises:
         PostgresError: the server refuses or is gone.
-        UnreadableError: Gold or its change feed could not be read.
+        LakehouseError: Spark could not do it for another reason.
     """
     _hush(rows)
     url, properties = target.jdbc()
@@ -85,7 +84,7 @@ def _meaning(error: Py4JJavaError | PySparkException, target: PostgresTarget) ->
         cause = cause.getCause()
     if sql_state is not None:
         return explain(sql_state, message.removeprefix("ERROR: ").removeprefix("FATAL: "), target)
-    return UnreadableError(f"Gold could not be read for {target.safe}: {session.reason(error)}")
+    return LakehouseError(f"Gold's rows could not be staged in {target.safe}: {session.reason(error)}")
 
 
 def _java(error: Py4JJavaError | PySparkException) -> Any:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from lakehouse.errors import LakehouseError
@@ -105,7 +105,7 @@ def verify(settings: Settings, version: int | None = None, state: str | None = N
         raise LakehouseError(f"There is no lake at {settings.root} yet; `lakehouse run` makes one.")
     with database(settings, must_exist=True) as where:
         migrations.check(where.target)
-        store = Store(session.open_session(), settings.root)
+        store = Store(session.open_session, settings.root)
         with connect(where.target) as connection:
             connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin():
@@ -145,7 +145,8 @@ def differences(
     parts = sorted(part for part in {*proof, *found} if proof.get(part) != found.get(part))
     differing: list[Difference] = []
     if months := [part for part in parts if part != REGIONS]:
-        days = wanted.rows(GOLD).where(F.date_format("date_recorded", "yyyy-MM").isin(months))
+        days = wanted.rows(GOLD)
+        days = days.filter(pc.is_in(pc.strftime(days["date_recorded"], "%Y-%m"), pa.array(months)))
         differing += compared(GOLD, _in_gold(GOLD, days), _ours(connection, GOLD, {"months": months}))
     if REGIONS in parts:
         regions = _in_gold(DIM_REGION, wanted.rows(DIM_REGION))
@@ -170,8 +171,8 @@ def compared(table: Table, gold: Rows, ours: Rows) -> list[Difference]:
     return differing
 
 
-def _in_gold(table: Table, rows: DataFrame) -> Rows:
-    return _by_key(table, (tuple(row) for row in rows.select(*table.column_names).collect()))
+def _in_gold(table: Table, rows: pa.Table) -> Rows:
+    return _by_key(table, zip(*(rows[name].to_pylist() for name in table.column_names), strict=True))
 
 
 def _ours(connection: Connection, table: Table, parameters: Mapping[str, Any]) -> Rows:
