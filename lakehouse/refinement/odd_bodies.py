@@ -2,10 +2,12 @@
 
 What is not known is kept beside the rest. Numbers are read as text, shares with more places than they may have, so
 that the rules of ``quality`` can refuse what would be rounded.
+
+What is long to describe to the JVM is described once a process (``cache``): a column belongs to no query.
 """
 
 from collections.abc import Mapping
-from functools import reduce
+from functools import cache, reduce
 from operator import add
 
 from pyspark.sql import Column, DataFrame
@@ -76,6 +78,7 @@ def odd_pieces(bronze: DataFrame) -> DataFrame:
     )
 
 
+@cache
 def _typed() -> Mapping[str, Column]:
     """Silver's values; what is not a plain number gives null.
 
@@ -95,6 +98,7 @@ def _typed() -> Mapping[str, Column]:
     }
 
 
+@cache
 def _facts() -> Mapping[str, Column]:
     """What the rules ask about how a piece is written."""
     # Looking for what no share is gives null if one is null.
@@ -154,6 +158,7 @@ def texts_of_pieces(bronze: DataFrame) -> DataFrame:
     )
 
 
+@cache
 def _part_by_part() -> Column:
     """The elements of a body, each entry parsed by itself, with what is not known beside it."""
     beyond = _unknown_names(_object(F.try_parse_json("body")), ("data",))
