@@ -70,10 +70,11 @@ def responses(*bodies: Any) -> pa.Table:
 
 @pytest.fixture
 def judged(spark: SparkSession) -> Callable[..., DataFrame]:
-    """Judge bodies: each argument is one response, received a minute after the one before."""
+    """Judge bodies, once: each argument is one response, received a minute after the one before."""
 
     def made(*bodies: Any) -> DataFrame:
-        return spark.createDataFrame(responses(*bodies)).transform(silver.odd_pieces).transform(silver.judged)
+        pieces = spark.createDataFrame(responses(*bodies)).transform(silver.odd_pieces).transform(silver.judged)
+        return spark.createDataFrame(pieces.toArrow(), pieces.schema)
 
     return made
 
@@ -158,7 +159,7 @@ def test_refuses_a_broken_region_and_keeps_the_rest(judged: Callable[..., DataFr
         ({"generationmix": [{"fuel": "biomass", "perc": 1.8}, *MIX[1:]]}, ["mix_is_whole"]),
     ]
     other = {**LONDON, "regionid": 12, "shortname": "South England", "dnoregion": "SSE South"}
-    found = judged(*({"data": [period(*NOON, {**LONDON, **changed}, other)]} for changed, _ in cases)).cache()
+    found = judged(*({"data": [period(*NOON, {**LONDON, **changed}, other)]} for changed, _ in cases))
     assert reasons(found) == [why for _, why in cases]
     assert found.transform(silver.good).where("regionid = 12").count() == len(cases)
 
@@ -188,7 +189,7 @@ def test_keeps_good_periods_beside_an_unreadable_one(judged: Callable[..., DataF
         5,
         None,
     ]
-    found = judged(*({"data": [period(*NOON, LONDON), broken]} for broken in unreadable)).cache()
+    found = judged(*({"data": [period(*NOON, LONDON), broken]} for broken in unreadable))
     assert [row.response_id for row in found.transform(silver.good).orderBy("response_id").collect()] == [
         "r01",
         "r02",
