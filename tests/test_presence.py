@@ -91,6 +91,17 @@ def test_reads_the_rows_where_files_say_nothing(lake: Settings) -> None:
     assert missing(lake) == expected([{DAY.start: REGIONS}])
 
 
+def test_asks_for_a_few_ranges_however_many_files_lack_rows(lake: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    span = Span(DAY.start, DAY.start + timedelta(days=30))
+    files = [{slot: REGIONS, slot + timedelta(hours=3): REGIONS[1:]} for slot in list(span.slots())[:: 48 // 2]]
+    for file in files:
+        refine(lake, file, landing=1)
+    asked, ask = [], delta_log.asked
+    monkeypatch.setattr(delta_log, "asked", lambda query, **tables: [asked.append(query), ask(query, **tables)][1])
+    assert missing(lake, span) == expected(files, span)
+    assert asked[0].count("BETWEEN") == presence.RANGES
+
+
 half_hours = st.sampled_from(list(Span(at("2023-12-31T22:00"), at("2024-01-01T04:00")).slots()))
 kept = st.sampled_from([REGIONS, REGIONS, REGIONS, REGIONS[1:], REGIONS[:2]])
 

@@ -1,6 +1,6 @@
 """Which regions of which half-hours Silver holds, and which the quarantine: read column by column, without a JVM."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,6 +12,8 @@ from lakehouse.windows import HALF_HOUR, Span, Window, number, slot
 
 ALL = frozenset(region.regionid for region in REGIONS)
 SLOT_SECONDS = int(HALF_HOUR.total_seconds())
+RANGES = 10
+"""Of times, in one query: DataFusion plans a thousand of them for a minute, and three thousand end the process."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def refined(settings: Settings, span: Span) -> Refined:
     landing = said.landing if said is not None and said.landing is not None else 0
     offset = number(span.start)
     whole = bytearray(len(span))
-    unsure = []
+    unsure: list[tuple[int, int]] = []
     for stock in _stocks(silver, span):
         first, end = max(number(stock.first) - offset, 0), min(number(stock.last) - offset + 1, len(span))
         if first >= end:
@@ -60,29 +62,41 @@ def refined(settings: Settings, span: Span) -> Refined:
         if stock.rows == len(ALL) * (number(stock.last) - number(stock.first) + 1):
             whole[first:end] = b"\1" * (end - first)
         else:
-            low, high = (f"TIMESTAMP '{slot(offset + place):%FT%TZ}'" for place in (first, end - 1))
-            unsure.append(f"timestamp BETWEEN {low} AND {high}")
-    if not unsure:
-        return Refined(span, landing, bytes(whole), {})
-    within = " OR ".join(unsure)
-    query = f"SELECT timestamp, count(*) AS n FROM rows WHERE {within} GROUP BY timestamp"  # noqa: S608 (our own names)
-    counted = delta_log.asked(
-        f"SELECT CAST(to_unixtime(timestamp) AS BIGINT) AS seconds, n FROM ({query})",  # noqa: S608 (our own names)
-        rows=silver,
-    )
-    has_parts = False
-    for seconds, n in zip(counted["seconds"].to_pylist(), counted["n"].to_pylist(), strict=True):
-        if n == len(ALL):
-            whole[seconds // SLOT_SECONDS - offset] = 1
-        else:
-            has_parts = True
+            unsure.append((offset + first, offset + end - 1))
     lacking: dict[datetime, frozenset[int]] = {}
-    if has_parts:
+    if unsure:
+        counts, lacking = _counted(silver, _joined(unsure))
+        for each, regions in counts:
+            whole[each - offset] = regions == len(ALL)
+    return Refined(span, landing, bytes(whole), lacking)
+
+
+def _counted(
+    silver: Snapshot, ranges: Sequence[tuple[int, int]]
+) -> tuple[Iterator[tuple[int, int]], dict[datetime, frozenset[int]]]:
+    """Of the half-hours of some ranges how many regions each has, by its number; and what those in part lack."""
+    within = " OR ".join(
+        f"timestamp BETWEEN TIMESTAMP '{slot(first):%FT%TZ}' AND TIMESTAMP '{slot(last):%FT%TZ}'"
+        for first, last in ranges
+    )
+    query = f"SELECT timestamp, count(*) AS n FROM rows WHERE {within} GROUP BY timestamp"  # noqa: S608 (our own names)
+    numbered = f"SELECT CAST(to_unixtime(timestamp) AS BIGINT) / {SLOT_SECONDS} AS number, n FROM ({query})"  # noqa: S608 (our own names)
+    found = delta_log.asked(numbered, rows=silver)
+    counts = found["n"].to_pylist()
+    lacking: dict[datetime, frozenset[int]] = {}
+    if any(count < len(ALL) for count in counts):
         some = f"({within}) AND timestamp IN (SELECT timestamp FROM ({query}) WHERE n < {len(ALL)})"  # noqa: S608 (our own names)
         for row in silver.rows(SILVER.key, some).to_pylist():
             moment = row["timestamp"].astimezone(UTC)
             lacking[moment] = lacking.get(moment, ALL) - {row["regionid"]}
-    return Refined(span, landing, bytes(whole), lacking)
+    return zip(found["number"].to_pylist(), counts, strict=True), lacking
+
+
+def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ascending ranges as a few: the narrowest gaps between them are filled."""
+    gaps = sorted(range(1, len(ranges)), key=lambda place: ranges[place - 1][1] - ranges[place][0])
+    cuts = sorted(gaps[: RANGES - 1])
+    return [(ranges[low][0], ranges[high - 1][1]) for low, high in zip([0, *cuts], [*cuts, len(ranges)], strict=True)]
 
 
 @dataclass
