@@ -36,7 +36,7 @@ def requests(
     Asks the API for its clock unless it is the public one; asks nothing else and writes nothing.
     """
     is_public = settings.api.url.rstrip("/") == PUBLIC_API  # its clock is ours: nothing to ask, no client to load
-    if not is_public:
+    if not is_public:  # it is loaded beside the reading of the tables
         Thread(target=import_module, args=("lakehouse.ingestion.api",)).start()
     known = receipts.held(settings)
     source = Source(PUBLIC_API, machine_clock()) if is_public else _asked(settings)
