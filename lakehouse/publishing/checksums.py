@@ -8,9 +8,9 @@ the checksum is the sum of the rows' numbers. ``sql/export/checksums.sql`` compu
 
 from functools import reduce
 
-import duckdb
 import pyarrow as pa
 
+from lakehouse.lake import duck
 from lakehouse.lake.tables import DIM_REGION, GOLD, Table
 from lakehouse.publishing.export_log import REGIONS, Checksum
 
@@ -28,7 +28,7 @@ def of_parts(days: pa.Table, regions: pa.Table) -> dict[str, Checksum]:
             SELECT strftime(date_recorded, '%Y-%m') AS part, {_number(GOLD)} AS number FROM days
             UNION ALL SELECT '{REGIONS}', {_number(DIM_REGION)} FROM regions)
         GROUP BY part ORDER BY part"""  # noqa: S608 (our own names)
-    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as database:
+    with duck.connect() as database:
         database.register("days", days).register("regions", regions)
         return {part: Checksum(rows, int(total)) for part, rows, total in database.execute(query).fetchall()}
 

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
 from lakehouse.errors import LakehouseError
+from lakehouse.lake import duck
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.store import FEW_ROWS, Store
 from lakehouse.lake.tables import SILVER
@@ -52,12 +53,7 @@ class NearPieces:
     def __init__(self, store: Store, bronze: Snapshot, scope: Scope, rules: Rules) -> None:
         self._store, self._bronze, self._scope, self._rules = store, bronze, scope, rules
         self._folder = tempfile.TemporaryDirectory(prefix="lakehouse-")
-        settings = {
-            "autoinstall_known_extensions": "false",
-            "temp_directory": f"{self._folder.name}/spilled",
-            "memory_limit": MEMORY,
-        }
-        self._database = duckdb.connect(config=settings)  # type: ignore[arg-type]  # a dict of texts is what it takes
+        self._database = duck.connect(temp_directory=f"{self._folder.name}/spilled", memory_limit=MEMORY)
         self._do("SET TimeZone = 'UTC'")
         self._do("ATTACH ':memory:' AS pieces_of_run (COMPRESS)")
         self._do("USE pieces_of_run")

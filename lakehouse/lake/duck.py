@@ -1,0 +1,11 @@
+"""DuckDB inside this process, as all of us open it: it fetches nothing, and stdout is not its own."""
+
+import duckdb
+
+
+def connect(**settings: str) -> duckdb.DuckDBPyConnection:
+    """A database of this process alone, with further settings of DuckDB's by name; the caller closes it."""
+    ours = {"autoinstall_known_extensions": "false", **settings}
+    database = duckdb.connect(config=ours)  # type: ignore[arg-type]  # a dict of texts is what it takes
+    database.execute("SET enable_progress_bar_print = false")  # on stdout, of what takes two seconds
+    return database
