@@ -58,7 +58,7 @@ def main() -> int:
             compared = compare(place, responses, tools, chosen.repeat_long if is_long else chosen.repeat)
             print(f"  all agree: {compared.rows}, {compared.duplicates} duplicates of the case study's", flush=True)
             shutil.rmtree(responses)
-            commits = chosen.commits if not found else 0
+            commits = min(chosen.commits, compared.responses) if not found else 0  # a run that gets nothing makes none
             if commits:
                 _feed(place, commits)
             life = daily.live(place / OURS, last, chosen.repeat)
