@@ -43,8 +43,11 @@ def main() -> int:
     options.add_argument("--place", type=Path, help="work here; default: a temporary folder")
     chosen = options.parse_args()
     lengths = [(0, chosen.days)] if chosen.days else [(years, _days(years)) for years in chosen.years]
+    lengths_said = f"--days {chosen.days}" if chosen.days else f"--years {' '.join(map(str, chosen.years))}"
+    arguments = f"{lengths_said} --repeat {chosen.repeat} --commits {chosen.commits}"
     first = case_study.FIRST_DAY
-    found = []
+    found: list[Measured] = []
+    lines: list[str] = []
     for years, days in lengths:
         print(f"{years} years, {days:,} days", flush=True)
         with _place(chosen.place) as place:
@@ -64,11 +67,10 @@ def main() -> int:
             life = daily.live(place / OURS, last, chosen.repeat)
             fed = daily.live(place / FED, last, chosen.repeat) if commits else None
             found.append(Measured(years, compared, life, fed, commits))
-    lengths_said = f"--days {chosen.days}" if chosen.days else f"--years {' '.join(map(str, chosen.years))}"
-    lines = document.written(found, f"{lengths_said} --repeat {chosen.repeat} --commits {chosen.commits}")
+        lines = document.written(found, arguments)
+        if chosen.document:  # what has been found so far
+            chosen.document.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
-    if chosen.document:
-        chosen.document.write_text("\n".join(lines) + "\n")
     return 1 if any(MISSED in line for line in lines) else 0
 
 
