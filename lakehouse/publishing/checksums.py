@@ -21,7 +21,7 @@ HEX_DIGITS = 15
 def of_parts(days: pa.Table, regions: pa.Table) -> dict[str, Checksum]:
     """The checksum of every month (``2024-02``) of Gold's days, and of ``dim_region``.
 
-    The rows are given in the tables' own types. Thirty years take a fifth of a second.
+    The rows are given in the tables' own types.
     """
     query = f"""
         SELECT part, count(*), sum(number) FROM (
