@@ -47,6 +47,11 @@ class ApiSettings(Section):
     give_up_after: Annotated[int, Field(ge=1)] = Field(5, description="Failed windows in a row")
 
     @property
+    def is_public(self) -> bool:
+        """Whether this is the API itself: its clock is the machine's, nobody needs to be asked."""
+        return self.url.rstrip("/") == PUBLIC_API
+
+    @property
     def user_agent(self) -> str:
         """The User-Agent header: product, version and contact."""
         return f"carbon-lakehouse/{__version__}" + (f" ({self.contact})" if self.contact else "")

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lakehouse import settings
 from lakehouse.errors import UsageError
-from lakehouse.settings import Settings
 from lakehouse.windows import parse_day
 
 if TYPE_CHECKING:
     from lakehouse.pipeline import Run
+    from lakehouse.settings import Settings
 
 app = typer.Typer(
     name="lakehouse",
@@ -42,8 +41,10 @@ class _Given:
 given = _Given()
 
 
-def chosen(**more: Any) -> Settings:
+def chosen(**more: Any) -> "Settings":
     """The settings of this call."""
+    from lakehouse import settings  # more than half of what --help would take, which reads none
+
     return settings.load({**given.flags, **more})
 
 

@@ -4,9 +4,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from importlib import import_module
 from itertools import groupby
-from threading import Thread
 from typing import Any
 
 from lakehouse.clock import machine_clock
@@ -35,11 +33,8 @@ def requests(
 
     Asks the API for its clock unless it is the public one; asks nothing else and writes nothing.
     """
-    is_public = settings.api.url.rstrip("/") == PUBLIC_API  # its clock is ours: nothing to ask, no client to load
-    if not is_public:  # it is loaded beside the reading of the tables
-        Thread(target=import_module, args=("lakehouse.ingestion.api",)).start()
     known = receipts.held(settings)
-    source = Source(PUBLIC_API, machine_clock()) if is_public else _asked(settings)
+    source = Source(PUBLIC_API, machine_clock()) if settings.api.is_public else _asked(settings)
     check_source(known.source, source.identity, settings.root)
     reasons = reasons_to_fetch(known, start, end, source, settings, force=force)
     rows = [_row(window, reasons) for window in windows_for(reasons, settings)]

@@ -13,7 +13,6 @@ from typing import Any
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
-from pyarrow import fs
 
 from lakehouse.errors import LakehouseError
 from lakehouse.files import opened
@@ -227,7 +226,7 @@ def _as_arrow(value: Any, type_: pa.DataType) -> Any:
 def version_of_checkpoint(path: str) -> int | None:
     """The version of a table's newest checkpoint, None where there is none."""
     files, place = opened(f"{path}/_delta_log/_last_checkpoint")
-    if files.get_file_info(place).type != fs.FileType.File:
+    if not files.get_file_info(place).is_file:
         return None
     with files.open_input_stream(place) as stream:
         return int(json.loads(stream.read())["version"])
