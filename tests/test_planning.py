@@ -7,17 +7,21 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
+from lakehouse.clock import machine_clock
 from lakehouse.errors import SourceMismatchError, UsageError
 from lakehouse.ingestion import planning, receipts
 from lakehouse.ingestion.coverage import Reason, Receipt, Receipts
-from lakehouse.ingestion.source import Source
-from lakehouse.settings import Settings
-from lakehouse.simulator import ThreadedSimulator
+from lakehouse.ingestion.source import Source, simulator_here
+from lakehouse.settings import ApiSettings, Settings
+from lakehouse.simulator import ThreadedSimulator, parse_script
 from lakehouse.windows import Span
 from tests.lake_rows import at, receive, record_run, slots
 
@@ -98,6 +102,57 @@ def test_refuses_a_lake_of_another_api(lake: Settings) -> None:
         asked(lake, None, None)
 
 
+def test_asks_a_simulator_without_the_client(lake: Settings, simulator: ThreadedSimulator) -> None:
+    machine = datetime(2030, 1, 1, tzinfo=UTC)
+    assert simulator_here(lake.api, lambda: machine) == Source(SIMULATED, at("2024-01-05"))
+    assert [(each.method, each.path) for each in simulator.requests] == [("HEAD", "/regional")]
+
+
+def test_leaves_it_to_the_client_where_that_does_not_answer_at_once(
+    lake: Settings, simulator: ThreadedSimulator
+) -> None:
+    simulator.add_rules(parse_script([{"fault": "status", "status": 503}]))
+    assert simulator_here(lake.api, machine_clock) is None
+    simulator.add_rules(parse_script([{"fault": "status", "status": 503}]))
+    assert len(asked(lake, "2024-01-01", "2024-01-02")) == 1
+    assert [each.method for each in simulator.requests] == ["HEAD", "HEAD", "GET"]
+    simulator.stop()
+    assert simulator_here(lake.api, machine_clock) is None
+
+
+def test_asks_nothing_in_clear_where_the_address_is_https(simulator: ThreadedSimulator) -> None:
+    assert simulator_here(ApiSettings(url=simulator.url.replace("http:", "https:")), machine_clock) is None
+    assert simulator.requests == []
+
+
+def test_takes_a_server_that_is_no_simulator_for_an_api_of_its_own(
+    lake_root: str, settings_for: Callable[..., Settings]
+) -> None:
+    with HTTPServer(("127.0.0.1", 0), _Mirror) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            chosen = settings_for(lake_root, f"http://127.0.0.1:{server.server_port}")
+            assert simulator_here(chosen.api, machine_clock) is None
+            assert planning._asked(chosen).identity == chosen.api.url
+        finally:
+            server.shutdown()
+
+
+class _Mirror(BaseHTTPRequestHandler):
+    """Answers every request, and says nothing of a seed."""
+
+    def do_GET(self) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on stderr."""
+
+
 def test_refuses_an_empty_range(lake: Settings) -> None:
     with pytest.raises(UsageError, match="--from 2024-01-05T00:00Z is not before --to 2024-01-05T00:00Z"):
         asked(lake, "2024-01-05", None)
@@ -130,7 +185,7 @@ def test_answers_on_the_command_line_without_spark(lake: Settings, simulator: Th
 import sys
 from lakehouse import cli
 code = cli.exit_code(sys.argv[1:])
-assert not {"pyspark", "delta"} & set(sys.modules), sorted(sys.modules)
+assert not {"pyspark", "delta", "aiohttp"} & set(sys.modules), sorted(sys.modules)
 sys.exit(code)
 """
     project = Path(__file__).resolve().parent.parent

@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -18,17 +17,15 @@ from yarl import URL
 from lakehouse.errors import ApiUnavailableError
 from lakehouse.ingestion.bronze import PERIOD_FORM, Contents, NotAResponseError, Response, contents
 from lakehouse.ingestion.retries import RefusedError, TransientError, check_status, wait_after
-from lakehouse.ingestion.source import SIMULATED, Source, checked_url, is_loopback
+from lakehouse.ingestion.source import Clock, Source, checked_url, clock_of, is_loopback, simulator
 from lakehouse.settings import PUBLIC_API, ApiSettings
 from lakehouse.windows import Window
 
 CHUNK_BYTES = 65_536
 GZIP = ("gzip", "x-gzip")
-SEED_HEADER, NOW_HEADER = "X-Simulator-Seed", "X-Simulator-Now"
 ANY_WINDOW = 32 + zlib.MAX_WBITS
 """For zlib: gzip or zlib, by what the data begins with."""
 
-Clock = Callable[[], datetime]
 Timer = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
 Jitter = Callable[[], float]
@@ -137,9 +134,7 @@ class Client:
             raise ApiUnavailableError(
                 f"The API at {base} cannot be asked ({error}); check LAKEHOUSE_API__URL or try again later."
             ) from None
-        if SEED_HEADER in answer.headers:
-            return Source(f"{SIMULATED}seed={answer.headers[SEED_HEADER]}", self._received_at(answer))
-        return Source(str(base), self.clock())
+        return simulator(answer.headers, self.clock) or Source(str(base), self.clock())
 
     async def fetch(self, window: Window) -> Response:
         """One window's response, after as many attempts as the settings allow.
@@ -162,7 +157,7 @@ class Client:
         return Response(
             body=answer.body,
             window=window,
-            received_at=self._received_at(answer),
+            received_at=clock_of(answer.headers, self.clock),
             contents=found,
             attempts=answer.attempts,
             url=str(url),
@@ -245,13 +240,6 @@ class Client:
         if unpacker and not is_empty and (not unpacker.eof or unpacker.unused_data):
             raise TransientError("the packed answer does not end where it should")
         return bytes(body)
-
-    def _received_at(self, answer: Answer) -> datetime:
-        """The lake's clock: a simulator states its own, otherwise it is the machine's."""
-        try:
-            return datetime.fromisoformat(answer.headers[NOW_HEADER]).astimezone(UTC)
-        except (KeyError, ValueError):
-            return self.clock()
 
 
 def window_url(base: str, window: Window) -> URL:

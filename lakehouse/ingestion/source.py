@@ -1,15 +1,22 @@
 """Which API a lake is filled from: part of its identity, never mixed with another."""
 
 import ipaddress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 
 from yarl import URL
 
 from lakehouse.errors import SourceMismatchError, UsageError
+from lakehouse.settings import ApiSettings
 
 SIMULATED = "simulator:"
 """What the identity of a simulator begins with; its seed follows, not its port."""
+SEED_HEADER, NOW_HEADER = "X-Simulator-Seed", "X-Simulator-Now"
+
+Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,42 @@ def check_source(filled_from: str | None, asked: str, root: str) -> None:
             f"The lake at {root} was filled from {filled_from}, not from {asked}: "
             "start a separate lake with LAKEHOUSE_ROOT=another/place."
         )
+
+
+def simulator(headers: Mapping[str, str], clock: Clock) -> Source | None:
+    """The simulator that an answer with these headers came from; None: it came from no simulator."""
+    seed = headers.get(SEED_HEADER)
+    return None if seed is None else Source(f"{SIMULATED}seed={seed}", clock_of(headers, clock))
+
+
+def clock_of(headers: Mapping[str, str], clock: Clock) -> datetime:
+    """The lake's clock when an answer came: a simulator states its own, otherwise it is ``clock``, the machine's."""
+    try:
+        return datetime.fromisoformat(headers.get(NOW_HEADER, "")).astimezone(UTC)
+    except ValueError:
+        return clock()
+
+
+def simulator_here(settings: ApiSettings, clock: Clock) -> Source | None:
+    """A simulator on this machine that answers at once; None: ``Client.identify`` has to find out, with patience.
+
+    By the standard library alone: the client takes 0.15 s to load, a fourth of what a command that looks may take.
+
+    Raises:
+        UsageError: the API's address is none.
+    """
+    url = checked_url(settings.url)
+    if url.scheme != "http":
+        return None
+    asked = HTTPConnection(url.host or "", url.port, timeout=settings.connect_timeout_seconds)
+    try:
+        asked.request("HEAD", (url / "regional").raw_path, headers={"User-Agent": settings.user_agent})
+        answer = asked.getresponse()
+        return simulator(dict(answer.headers), clock) if answer.status == HTTPStatus.OK else None
+    except (OSError, HTTPException):
+        return None
+    finally:
+        asked.close()
 
 
 def checked_url(text: str) -> URL:
