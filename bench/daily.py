@@ -1,5 +1,7 @@
 """The daily life of a lake: one new day through all four stages, once more with nothing new, and looking at it."""
 
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -12,6 +14,8 @@ from lakehouse.lake.tables import DIM_REGION, GOLD, SILVER
 CLOCK_DAYS = 60
 """The simulator's clock stands so many days after the lake's last day: nothing of it may still be revised."""
 LOOKS = (["--help"], ["plan"], ["gaps"], ["status"], ["history", GOLD.name])
+LIBRARIES = "import typer, pydantic_settings, rich.console, rich.table, pyarrow, deltalake"
+"""What a command that looks cannot do without: no such command is faster than this."""
 DERIVED = (SILVER, GOLD, DIM_REGION)
 
 
@@ -23,6 +27,7 @@ class Days:
     new_day: list[float] = field(default_factory=list)
     nothing_new: list[float] = field(default_factory=list)
     looks: dict[str, list[float]] = field(default_factory=dict)
+    libraries: list[float] = field(default_factory=list)
     mebibytes: int = 0
 
 
@@ -55,6 +60,7 @@ def live(lake: Path, last_day: date, repeats: int) -> Days:
             print(f"  no news   {done.seconds:8.1f} s", flush=True)
         for arguments in LOOKS:
             found.looks[" ".join(arguments)] = [seconds(here, *arguments) for _ in range(repeats)]
+        found.libraries = [_import_of_libraries() for _ in range(repeats)]
         found.looks["simulate, until it answers"] = [_start_of_simulator() for _ in range(repeats)]
     return found
 
@@ -62,6 +68,12 @@ def live(lake: Path, last_day: date, repeats: int) -> Days:
 def _versions(lake: Path) -> list[int]:
     tables = (delta_log.open_table(str(lake / table.path)) for table in DERIVED)
     return [table.version for table in tables if table]
+
+
+def _import_of_libraries() -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", LIBRARIES], check=True)
+    return time.perf_counter() - began
 
 
 def _start_of_simulator() -> float:

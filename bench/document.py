@@ -119,6 +119,7 @@ def _of_life(each: Measured) -> Iterator[str]:
         ("a new day through all four stages", life.new_day, None if each.is_long else NEW_DAY),
         ("nothing new", life.nothing_new, NOTHING_NEW),
         *((f"`{what}`", taken, LOOK) for what, taken in life.looks.items()),
+        ("of these commands, importing the libraries alone", life.libraries, None),
     ]
     for what, taken, target in rows:
         shown = " ".join(f"{seconds:.2f}" for seconds in sorted(taken))
