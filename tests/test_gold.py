@@ -4,8 +4,11 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 from chispa import assert_df_equality
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import StructType
 
 from lakehouse.lake.tables import DIM_REGION, GOLD, SILVER
 from lakehouse.refinement import gold
@@ -34,7 +37,8 @@ def half_hours(spark: SparkSession, *rows: dict[str, Any]) -> DataFrame:
                 **row,
             }
         )
-    return spark.createDataFrame([tuple(row[name] for name in SILVER.column_names) for row in made], SILVER.ddl)
+    schema = StructType.fromDDL(SILVER.ddl)
+    return spark.createDataFrame(pa.Table.from_pylist(made, to_arrow_schema(schema, timezone="UTC")), schema).coalesce(1)
 
 
 def test_averages_a_day_exactly(spark: SparkSession) -> None:

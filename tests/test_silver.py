@@ -73,8 +73,9 @@ def judged(spark: SparkSession) -> Callable[..., DataFrame]:
     """Judge bodies, once: each argument is one response, received a minute after the one before."""
 
     def made(*bodies: Any) -> DataFrame:
-        pieces = spark.createDataFrame(responses(*bodies)).transform(silver.odd_pieces).transform(silver.judged)
-        return spark.createDataFrame(pieces.toArrow(), pieces.schema)
+        given = spark.createDataFrame(responses(*bodies)).coalesce(1)
+        pieces = given.transform(silver.odd_pieces).transform(silver.judged)
+        return spark.createDataFrame(pieces.toArrow(), pieces.schema).coalesce(1)  # nothing to shuffle
 
     return made
 

@@ -37,10 +37,10 @@ def test_gives_the_same_rows_each_way(spark: SparkSession, tmp_path: Path, place
     assert second is not None
     through_delta = store.read(SILVER, 2)
     assert through_delta.count() == 2
-    for rows in (store.scan(SILVER, second), store.few(second, SILVER.column_names)):
+    for rows in (store.scan(SILVER, second), store.framed(second.declared_rows(SILVER.column_names))):
         assert_df_equality(rows, through_delta, ignore_row_order=True, ignore_nullable=True, ignore_metadata=True)
-    early = store.few(second, ["intensity_forecast"], "timestamp < TIMESTAMP '2024-01-02T00:00:00Z'")
-    assert [row[0] for row in early.collect()] == [-1]
+    early = second.declared_rows(["intensity_forecast"], "timestamp < TIMESTAMP '2024-01-02T00:00:00Z'")
+    assert early["intensity_forecast"].to_pylist() == [-1]
 
 
 def test_starts_a_jvm_that_fits_the_work(

@@ -1,4 +1,4 @@
-"""DuckDB inside this process, as all of us open it: it fetches nothing, and stdout is not its own."""
+"""DuckDB inside this process, as all of us open it: it fetches nothing, times are UTC, and stdout is not its own."""
 
 import duckdb
 
@@ -8,4 +8,5 @@ def connect(**settings: str) -> duckdb.DuckDBPyConnection:
     ours = {"autoinstall_known_extensions": "false", **settings}
     database = duckdb.connect(config=ours)  # type: ignore[arg-type]  # a dict of texts is what it takes
     database.execute("SET enable_progress_bar_print = false")  # on stdout, of what takes two seconds
+    database.execute("SET TimeZone = 'UTC'")
     return database

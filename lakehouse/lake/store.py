@@ -3,11 +3,11 @@
 Every write is one commit that carries its own account (``Commit``); nothing here decides what to write.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 from delta.tables import DeltaTable
@@ -28,9 +28,12 @@ MATERIALIZE = "spark.databricks.delta.merge.materializeSource"
 REGISTERED = "lakehouse.registered"
 """Session setting: what the table names stand for: tables or views, of which root, at which versions."""
 FEW_ROWS = 50_000
-"""Rows up to which :meth:`Store.few` is the quicker way to them."""
+"""Rows up to which this process is the quicker one to read and compare them: Delta plans each scan with Spark jobs."""
 ROWS_PER_FILE = 18 * 1667
 """About a month of Silver, whole half-hours: a later one-day MERGE then copies one file of this size, not years."""
+
+Rows: TypeAlias = DataFrame | pa.Table
+"""Spark's, or some thousand that are in this process."""
 
 
 @dataclass(frozen=True)
@@ -154,16 +157,13 @@ class Store:
             return self.read(table, at.version)
         return self.spark.read.schema(table.ddl).parquet(*files)
 
-    def few(self, at: Snapshot, columns: Sequence[str], where: str | None = None) -> DataFrame:
-        """Rows that meet a condition (in DataFusion's SQL), read here by delta-rs and handed to Spark.
-
-        For some thousand rows: Delta plans each scan with Spark jobs of its own, which take longer than the rows.
-        """
-        return self.frame(at.as_declared(at.rows(columns, where)))
-
     def frame(self, rows: pa.Table) -> DataFrame:
         """Rows of this process for Spark. In one piece: after an empty batch Spark reads no further."""
         return self.spark.createDataFrame(rows.combine_chunks())
+
+    def framed(self, rows: Rows) -> DataFrame:
+        """The rows for Spark, wherever they are."""
+        return self.frame(rows) if isinstance(rows, pa.Table) else rows
 
     def of_file(self, file: Path, table: Table) -> DataFrame:
         """Rows of a table that stand in a Parquet file on this machine."""
@@ -187,28 +187,28 @@ class Store:
 
     def merge(
         self,
-        changes: DataFrame,
+        changes: Rows,
         table: Table,
         commit: Commit,
         bounds: Column,
         kinds: Collection[str],
-        *,
-        are_here: bool = False,
     ) -> Written:
         """Apply rows that carry ``_change`` (insert, update or delete) by key, in one MERGE.
 
         ``kinds`` are those that occur: where rows are only inserted, no file is looked through for matches to change.
         ``bounds`` is a condition on the target (``t``) and literals alone: it keeps MERGE from reading files that
-        hold none of the keys. ``are_here``: the rows are this process's own, so Delta needs not write them down first
-        for fear that they come out otherwise the second time.
+        hold none of the keys. Rows of this process go into one file, and Delta needs not write them down first for
+        fear that they come out otherwise the second time.
         """
+        are_here = isinstance(changes, pa.Table)
+        source = self.framed(changes).coalesce(1) if are_here else self.framed(changes)
         condition = bounds
         for key in table.key:
             condition = condition & (F.col(f"t.{key}") == F.col(f"s.{key}"))
         assignments = {name: F.col(f"s.{name}") for name in table.column_names}
         target = DeltaTable.forPath(self.spark, self.path(table)).alias("t")
         with self.saying(commit), self._setting(MATERIALIZE, "none") if are_here else nullcontext():
-            merge = target.merge(changes.alias("s"), condition)
+            merge = target.merge(source.alias("s"), condition)
             if DELETE in kinds:
                 merge = merge.whenMatchedDelete(F.col(f"s.{CHANGE}") == DELETE)
             if UPDATE in kinds:

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.lake import cursors, delta_log
 from lakehouse.lake.delta_log import FeedError, Snapshot
-from lakehouse.lake.store import FEW_ROWS
+from lakehouse.lake.store import FEW_ROWS, Rows
 from lakehouse.lake.tables import DIM_REGION, GOLD, SILVER
 from lakehouse.refinement import gold, stages
 from lakehouse.refinement.stages import StageReport, Work
@@ -35,10 +35,10 @@ def aggregate(work: Work, *, full: bool = False) -> StageReport:
     if touched is not None and not touched.num_rows:
         account = stages.stands(commit, table)
         return StageReport("gold", None, stages.nothing(table), reads, account=account)
-    source, current, are_few = _to_look_at(work, half_hours, table, touched)
+    source, current = _to_look_at(work, half_hours, table, touched)
     wanted = source.transform(gold.daily)
     version, account, counted = stages.bring(
-        work, wanted, current, GOLD, table, commit, "date_recorded", is_whole=touched is None, are_few=are_few
+        work, wanted, current, GOLD, table, commit, "date_recorded", is_whole=touched is None
     )
     return StageReport("gold", version, counted.counts(), reads, account=account)
 
@@ -52,10 +52,10 @@ def describe_regions(work: Work, *, full: bool = False) -> StageReport:
         account = stages.stands(commit, table)
         return StageReport("dim_region", None, stages.nothing(table), reads, account=account)
     newest = days.as_declared(delta_log.asked(NEWEST_DAYS, days=days))
-    wanted = work.store.frame(newest).transform(gold.regions)
-    current = work.store.few(table, DIM_REGION.column_names)
+    wanted = work.store.frame(newest).coalesce(1).transform(gold.regions)
+    current = table.declared_rows(DIM_REGION.column_names)
     version, account, counted = stages.bring(
-        work, wanted, current, DIM_REGION, table, commit, "regionid", is_whole=True, are_few=True
+        work, wanted, current, DIM_REGION, table, commit, "regionid", is_whole=True
     )
     return StageReport("dim_region", version, counted.counts(), reads, account=account)
 
@@ -73,28 +73,30 @@ def _touched(since: int, half_hours: Snapshot) -> pa.Table | None:
 def _all_of(work: Work, table: Snapshot) -> DataFrame:
     """Gold as it is."""
     if table.totals()["rows"] <= FEW_ROWS:
-        return work.store.few(table, GOLD.column_names)
+        return work.store.frame(table.declared_rows(GOLD.column_names))
     return work.store.scan(GOLD, table)
 
 
-def _to_look_at(
-    work: Work, half_hours: Snapshot, table: Snapshot, touched: pa.Table | None
-) -> tuple[DataFrame, DataFrame, bool]:
-    """The half-hours of the touched days, or all; what Gold has of these days; whether few days are looked through."""
+def _to_look_at(work: Work, half_hours: Snapshot, table: Snapshot, touched: pa.Table | None) -> tuple[DataFrame, Rows]:
+    """The half-hours of the touched days, or all, and what Gold has of these days: of few days, the rows themselves."""
     if touched is None:
-        return work.store.scan(SILVER, half_hours), _all_of(work, table), False
+        return work.store.scan(SILVER, half_hours), _all_of(work, table)
     first, last = (pick(touched["date_recorded"].to_pylist()) for pick in (min, max))
     end = last + timedelta(days=1)
-    are_few = end - first <= FEW_DAYS
-    if are_few:
+    if end - first <= FEW_DAYS:
         hours = f"timestamp >= TIMESTAMP '{first}T00:00:00Z' AND timestamp < TIMESTAMP '{end}T00:00:00Z'"
-        source = work.store.few(half_hours, SILVER.column_names, hours)
-        current = work.store.few(table, GOLD.column_names, f"date_recorded BETWEEN DATE '{first}' AND DATE '{last}'")
-    else:
-        source = work.store.read(SILVER, half_hours.version)  # Delta leaves out the files of other days
-        source = source.where((F.col("timestamp") >= F.lit(first)) & (F.col("timestamp") < F.lit(end)))
-        current = work.store.read(GOLD, table.version)
-        current = current.where(F.col("date_recorded").between(F.lit(first), F.lit(last)))
+        rows = half_hours.declared_rows(SILVER.column_names, hours)
+        rows = _of_days(rows.append_column("date_recorded", rows["timestamp"].cast(pa.date32())), touched)
+        days = table.declared_rows(GOLD.column_names, f"date_recorded BETWEEN DATE '{first}' AND DATE '{last}'")
+        return work.store.frame(rows).coalesce(1), _of_days(days, touched)  # in one part nothing has to be shuffled
+    source = work.store.read(SILVER, half_hours.version)  # Delta leaves out the files of other days
+    source = source.where((F.col("timestamp") >= F.lit(first)) & (F.col("timestamp") < F.lit(end)))
+    current = work.store.read(GOLD, table.version)
+    current = current.where(F.col("date_recorded").between(F.lit(first), F.lit(last)))
     days = F.broadcast(work.store.frame(touched))
     source = source.withColumn("date_recorded", F.to_date("timestamp")).join(days, list(GOLD.key), "left_semi")
-    return source, current.join(days, list(GOLD.key), "left_semi"), are_few
+    return source, current.join(days, list(GOLD.key), "left_semi")
+
+
+def _of_days(rows: pa.Table, touched: pa.Table) -> pa.Table:
+    return rows.join(touched, list(GOLD.key), join_type="left semi")

@@ -19,39 +19,37 @@ def daily(half_hours: DataFrame) -> DataFrame:
     Names are summed up first: a day has one, or two when a region is renamed. (Spark groups by hashing only where
     what it keeps of a group has a fixed size, as names have not; else it sorts every half-hour.)
     """
-    n, last = F.sum("n"), F.col("last")
     figures = [
-        F.max_by("shortname", last).alias("shortname"),
-        F.max_by("dno", last).alias("dno"),
-        _mean("intensity_forecast", n).alias("intensity_avg"),
-        _mode().alias("index_mode"),
-        *(_mean(f"fuel_{fuel}", n).alias(f"fuel_{fuel}") for fuel in FUELS),
-        *(_mean_of_stated(f"fuel_{fuel}").alias(f"fuel_{fuel}") for fuel in LATER_FUELS),
-        n.cast("int").alias("n_periods"),
-        F.min("intensity_min").alias("intensity_min"),
-        F.max("intensity_max").alias("intensity_max"),
+        "max_by(shortname, last) AS shortname",
+        "max_by(dno, last) AS dno",
+        f"{_mean('intensity_forecast', 'sum(n)')} AS intensity_avg",
+        f"{_mode()} AS index_mode",
+        *(f"{_mean(f'fuel_{fuel}', 'sum(n)')} AS fuel_{fuel}" for fuel in FUELS),
+        *(f"{_mean(f'fuel_{fuel}', f'nullif(sum(n_{fuel}), 0)')} AS fuel_{fuel}" for fuel in LATER_FUELS),
+        "int(sum(n)) AS n_periods",
+        f"{PERIODS_PER_DAY} AS n_expected",
+        f"sum(n) = {PERIODS_PER_DAY} AS is_complete",
+        "min(intensity_min) AS intensity_min",
+        "max(intensity_max) AS intensity_max",
     ]
-    days = half_hours.transform(_by_name).groupBy(*GOLD.key).agg(*figures)
-    return (
-        days.withColumn("n_expected", F.lit(PERIODS_PER_DAY))
-        .withColumn("is_complete", F.col("n_periods") == PERIODS_PER_DAY)
-        .select(*GOLD.column_names)
-    )
+    days = half_hours.transform(_by_name).groupBy(*GOLD.key).agg(*map(F.expr, figures))
+    return days.select(*GOLD.column_names)
 
 
 def _by_name(half_hours: DataFrame) -> DataFrame:
     """One row per region, UTC day and names: exact sums, counts, extremes, and the ``last`` half-hour."""
     summed = ("intensity_forecast", *(f"fuel_{fuel}" for fuel in KNOWN_FUELS))
+    figures = [
+        "max(timestamp) AS last",
+        "count(*) AS n",
+        *(f"sum(CAST({name} AS decimal(7,2))) AS {name}" for name in summed),
+        *(f"count(fuel_{fuel}) AS n_{fuel}" for fuel in LATER_FUELS),
+        *(f"count_if(intensity_index = '{label}') AS `n_{label}`" for label in LABELS),
+        "min(intensity_forecast) AS intensity_min",
+        "max(intensity_forecast) AS intensity_max",
+    ]
     days = half_hours.withColumn("date_recorded", F.to_date("timestamp"))
-    return days.groupBy(*GOLD.key, "shortname", "dno").agg(
-        F.max("timestamp").alias("last"),
-        F.count(F.lit(1)).alias("n"),
-        *(F.sum(F.col(name).cast("decimal(7,2)")).alias(name) for name in summed),
-        *(F.count(f"fuel_{fuel}").alias(f"n_{fuel}") for fuel in LATER_FUELS),
-        *(F.count_if(F.col("intensity_index") == label).alias(f"n_{label}") for label in LABELS),
-        F.min("intensity_forecast").alias("intensity_min"),
-        F.max("intensity_forecast").alias("intensity_max"),
-    )
+    return days.groupBy(*GOLD.key, "shortname", "dno").agg(*map(F.expr, figures))
 
 
 def regions(days: DataFrame) -> DataFrame:
@@ -66,27 +64,21 @@ def regions(days: DataFrame) -> DataFrame:
     )
 
 
-def _mean(name: str, n: Column) -> Column:
-    """The mean to two decimals, rounded once, half up.
+def _mean(name: str, n: str) -> str:
+    """The mean over ``n`` values to two decimals, rounded once, half up; null if ``n`` is.
 
     A sum of at most 48 values with two decimals over n <= 48 lies exactly on half a cent, or 1/9600 off it or
     more, so the 10 decimals that the division keeps cannot move it across.
     """
-    return F.round((F.sum(name) / n.cast("decimal(10,0)")).cast("decimal(24,10)"), 2).cast("decimal(10,2)")
+    return f"CAST(round(CAST(sum({name}) / CAST({n} AS decimal(10,0)) AS decimal(24,10)), 2) AS decimal(10,2))"
 
 
-def _mean_of_stated(name: str) -> Column:
-    """The mean over the half-hours that state the value; null if none does."""
-    return _mean(name, F.nullif(F.sum(name.replace("fuel_", "n_")), F.lit(0)))
-
-
-def _mode() -> Column:
+def _mode() -> str:
     """The most frequent label; of equally frequent ones the most severe. Structs compare field by field."""
-    ranked = [
-        F.struct(F.sum(f"n_{label}").alias("n"), F.lit(rank).alias("rank"), F.lit(label).alias("label"))
-        for rank, label in enumerate(LABELS)
-    ]
-    return F.greatest(*ranked)["label"]
+    ranked = (
+        f"named_struct('n', sum(`n_{label}`), 'rank', {rank}, 'label', '{label}')" for rank, label in enumerate(LABELS)
+    )
+    return f"greatest({', '.join(ranked)}).label"
 
 
 def _declared(values: dict[int, str] | dict[int, int] | dict[int, int | None]) -> Column:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from pyspark.sql import DataFrame
 
+from lakehouse.lake.store import Rows
 from lakehouse.refinement.quality import DRIFT, RuleResult
 from lakehouse.refinement.stages import Tally
 
@@ -50,8 +51,8 @@ class Judged(Protocol):
     def refused(self, *, with_consumed: bool) -> DataFrame:
         """The pieces that a rule refuses, of pending responses, or of all that were read."""
 
-    def newest(self) -> DataFrame:
-        """Silver's rows: of each key the newest good piece.
+    def newest(self) -> Rows:
+        """Silver's rows: of each key the newest good piece. They are here where they are few and were judged here.
 
         Where consumed responses were read beside pending ones, only keys of which a pending one speaks: of another
         the newest may stand in a response that was not read.

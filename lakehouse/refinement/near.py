@@ -23,7 +23,7 @@ from pyspark.sql import DataFrame
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import duck
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.store import FEW_ROWS, Store
+from lakehouse.lake.store import FEW_ROWS, Rows, Store
 from lakehouse.lake.tables import SILVER
 from lakehouse.refinement import plain_bodies, silver
 from lakehouse.refinement.judgement import Found, drifted
@@ -54,7 +54,6 @@ class NearPieces:
         self._store, self._bronze, self._scope, self._rules = store, bronze, scope, rules
         self._folder = tempfile.TemporaryDirectory(prefix="lakehouse-")
         self._database = duck.connect(temp_directory=f"{self._folder.name}/spilled", memory_limit=MEMORY)
-        self._do("SET TimeZone = 'UTC'")
         self._do("ATTACH ':memory:' AS pieces_of_run (COMPRESS)")
         self._do("USE pieces_of_run")
         for macro in MACROS:
@@ -128,18 +127,18 @@ class NearPieces:
         query = f"SELECT {names} FROM pieces JOIN responses USING (number) WHERE {among} AND {self._rules.refuses}"
         return self._store.frame(self._table(query))
 
-    def newest(self) -> DataFrame:
+    def newest(self) -> Rows:
         """See ``Judged``."""
         ((rows,),) = self._ask("SELECT count(*) FROM wanted")
         if rows > FEW_ROWS and session.is_local():
             return self._store.of_file(self._file(), SILVER)
-        return self._store.frame(self._table(f"{ROWS} ORDER BY timestamp, regionid"))
+        return self._table(f"{ROWS} ORDER BY timestamp, regionid")
 
     @contextmanager
     def laid_out(self) -> Iterator[DataFrame]:
         """See ``Judged``."""
         if not session.is_local():
-            yield self.newest()
+            yield self._store.frame(self._table(f"{ROWS} ORDER BY timestamp, regionid"))
             return
         with self._store.in_even_parts():
             yield self._store.of_file(self._file(), SILVER)
@@ -229,7 +228,7 @@ class NearPieces:
         wanted = self._scope.where or "true"
         if self._scope.beside:
             wanted = f"{wanted} OR response_id IN ({listed(self._scope.beside)})"
-        return self._bronze.as_declared(self._bronze.rows(names, f"n_periods > 0 AND ({wanted}) AND ({where})"))
+        return self._bronze.declared_rows(names, f"n_periods > 0 AND ({wanted}) AND ({where})")
 
     def _do(self, statement: str, given: pa.Table | None = None) -> None:
         self._run(statement, given)

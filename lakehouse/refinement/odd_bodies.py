@@ -28,7 +28,14 @@ _ENTRY = (
 )
 """What is said about a region."""
 _ENTRY_FIELDS = ("from", "to", "regionid", "dnoregion", "shortname", "intensity", "generationmix")
-_ABOUT_FIELDS = ("from", "to", "regionid", "dnoregion", "shortname")
+_ABOUT_FIELDS = {
+    "from": "period_from",
+    "to": "period_to",
+    "regionid": "region",
+    "dnoregion": "dnoregion",
+    "shortname": "shortname",
+}
+"""What may stand in an element or in an entry, and its column."""
 _ABOUT = ", ".join(f"{name}: STRING" for name in _ABOUT_FIELDS)
 _ELEMENT_FIELDS = (*_ABOUT_FIELDS, "regions", "data", "postcode")
 _ELEMENT_OF_TEXTS = f"STRUCT<{_ABOUT}, regions: STRING, data: STRING>"
@@ -39,33 +46,58 @@ MINUTE_FORM = "yyyy-MM-dd'T'HH:mm'Z'"
 
 def odd_pieces(bronze: DataFrame) -> DataFrame:
     """One row per piece of any bodies, every part parsed by itself; the columns of ``bodies.pieces``."""
+    return reduce(lambda rows, columns: rows.select(*columns), (*_to_entries(), *_to_pieces()), bronze)
+
+
+@cache
+def _to_entries() -> list[tuple[Column, ...]]:
+    """The selections from bodies to one row per entry (an element without entries counts as one).
+
+    ``element`` and ``entry`` hold the known fields. ``own``, ``inherited`` and ``in_intensity`` are the other fields
+    of the entry, of its element, and of its intensity; ``shares`` those of its shares; ``beyond`` names those of the
+    body. What is asked about more than once is a column of its own, so that Spark reads it once.
+    """
+    body = ("beyond", "period_number")
+    entry = (*body, "region_number", "element", "entry")
+    around = _beside(_object(F.try_parse_json("text")), _ELEMENT_FIELDS)
+    parts = F.from_json(F.coalesce("element.regions", "element.data"), "ARRAY<STRING>")
+    own = _beside(_object(F.col("said")), _ENTRY_FIELDS)
+    in_intensity = _beside(_object(F.try_variant_get("said", "$.intensity", "variant")), ("forecast", "index"))
+    inherited = F.map_filter("around", lambda name, _: ~F.array_contains(F.map_keys("own"), name))
+    return [
+        _selection(_text().alias("body")),
+        _selection(_beyond().alias("beyond"), F.posexplode(_texts()).alias("period_number", "text")),
+        _selection(*body, F.from_json("text", _ELEMENT_OF_TEXTS).alias("element"), around.alias("around")),
+        _selection(*body, "element", "around", F.posexplode_outer(parts).alias("region_number", "text")),
+        _selection(
+            *(*body, "region_number", "element", "around"),
+            F.from_json("text", _ENTRY).alias("entry"),
+            F.try_parse_json("text").alias("said"),
+        ),
+        _selection(*entry, "around", own.alias("own"), in_intensity.alias("in_intensity"), _shares().alias("shares")),
+        _selection(*entry, "own", inherited.alias("inherited"), "in_intensity", "shares"),
+    ]
+
+
+@cache
+def _to_pieces() -> list[tuple[Column, ...]]:
+    """The selections from entries to pieces."""
     element, entry = F.col("element"), F.col("entry")
-    return (
-        bronze.select(*PROVENANCE, _text().alias("body"))
-        .select(*PROVENANCE, F.posexplode(_part_by_part()).alias("period_number", "element"))
-        .select(
-            *PROVENANCE,
-            "period_number",
-            "element",
-            F.posexplode_outer(element["regions"]).alias("region_number", "entry"),
-        )
-        .select(
-            *PROVENANCE,
+    return [
+        _selection(
+            "period_number", "region_number", "element", "entry", _rest().alias("rest"), _unknown().alias("unknown")
+        ),
+        _selection(
             _position().alias("position"),
-            F.coalesce(entry["from"], element["from"]).alias("period_from"),
-            F.coalesce(entry["to"], element["to"]).alias("period_to"),
-            F.coalesce(entry["regionid"], element["regionid"]).alias("region"),
-            F.coalesce(entry["dnoregion"], element["dnoregion"]).alias("dnoregion"),
-            F.coalesce(entry["shortname"], element["shortname"]).alias("shortname"),
+            *(F.coalesce(entry[field], element[field]).alias(name) for field, name in _ABOUT_FIELDS.items()),
             entry["intensity"].alias("intensity"),
             entry["generationmix"]["fuel"].alias("fuels"),
             F.transform(entry["generationmix"]["perc"], _number).alias("percs"),
             _sum_of_others(entry["generationmix"]).alias("other_shares"),
-            entry["extra"].alias("extra"),
-            entry["unknown"].alias("unknown"),
-        )
-        .select(
-            *PROVENANCE,
+            F.when(entry.isNotNull() & (F.size("rest") > 0), F.to_json(F.to_variant_object("rest"))).alias("extra"),
+            F.when(entry.isNotNull(), F.col("unknown")).alias("unknown"),
+        ),
+        _selection(
             "position",
             "region",
             "period_from",
@@ -74,11 +106,15 @@ def odd_pieces(bronze: DataFrame) -> DataFrame:
             "extra",
             "unknown",
             F.lit(False).alias("is_plain"),
-        )
-    )
+        ),
+    ]
 
 
-@cache
+def _selection(*columns: Column | str) -> tuple[Column, ...]:
+    """Of a step: what a piece says of its response, and these."""
+    return tuple(F.col(each) if isinstance(each, str) else each for each in (*PROVENANCE, *columns))
+
+
 def _typed() -> Mapping[str, Column]:
     """Silver's values; what is not a plain number gives null.
 
@@ -98,7 +134,6 @@ def _typed() -> Mapping[str, Column]:
     }
 
 
-@cache
 def _facts() -> Mapping[str, Column]:
     """What the rules ask about how a piece is written."""
     # Looking for what no share is gives null if one is null.
@@ -158,76 +193,69 @@ def texts_of_pieces(bronze: DataFrame) -> DataFrame:
     )
 
 
-@cache
-def _part_by_part() -> Column:
-    """The elements of a body, each entry parsed by itself, with what is not known beside it."""
-    beyond = _unknown_names(_object(F.try_parse_json("body")), ("data",))
-
-    def parsed(text: Column) -> Column:
-        element = F.from_json(text, _ELEMENT_OF_TEXTS)
-        around = _beside(_object(F.try_parse_json(text)), _ELEMENT_FIELDS)
-        entries = F.transform(
-            F.from_json(F.coalesce(element["regions"], element["data"]), "ARRAY<STRING>"),
-            lambda entry: _entry(entry, around, beyond),
-        )
-        return F.struct(*(element[name].alias(name) for name in _ABOUT_FIELDS), entries.alias("regions"))
-
-    return F.transform(_texts(), parsed)
+def _beyond() -> Column:
+    """The names of what a body says beside its data."""
+    return F.map_keys(_beside(_object(F.try_parse_json("body")), ("data",)))
 
 
-def _entry(text: Column, around: Column, beyond: Column) -> Column:
-    """An entry with ``extra`` and ``unknown``; ``around`` is what its element says beside the known fields."""
-    entry = F.from_json(text, _ENTRY)
-    said = F.try_parse_json(text)
-    own = _beside(_object(said), _ENTRY_FIELDS)
-    inherited = F.map_filter(around, lambda name, _: ~F.array_contains(F.map_keys(own), name))
-    intensity = _beside(_object(F.try_variant_get(said, "$.intensity", "variant")), ("forecast", "index"))
-    shares = _unknown_shares(said)
-    extra = F.map_concat(own, inherited, _within("intensity", intensity), _within("generationmix", _by_fuel(shares)))
-    unknown = F.concat(
-        F.map_keys(own),
-        F.map_keys(inherited),
-        F.transform(F.map_keys(intensity), lambda name: F.concat(F.lit("intensity."), name)),
-        F.flatten(F.transform(shares, lambda share: share["names"])),
-        beyond,
+def _rest() -> Column:
+    """What is not known, by name."""
+    are_shares_once = F.size(F.array_distinct("shares.fuel")) == F.size("shares")  # if not, the piece is refused
+    return F.map_concat(
+        "own",
+        "inherited",
+        _within("intensity", F.col("in_intensity"), F.size("in_intensity") > 0),
+        _within("generationmix", _by_fuel(F.col("shares")), (F.size("shares") > 0) & are_shares_once),
     )
-    known = [entry[name].alias(name) for name in _ENTRY_FIELDS]
-    as_json = F.when(F.size(extra) > 0, F.to_json(F.to_variant_object(extra)))
-    with_rest = F.struct(*known, as_json.alias("extra"), F.array_distinct(unknown).alias("unknown"))
-    return F.when(entry.isNotNull(), with_rest)
 
 
-def _unknown_shares(said: Column) -> Column:
-    """Of every share that says something not known: its fuel, the rest, and the names of the rest."""
+def _unknown() -> Column:
+    """The names of what is not known."""
+    names = F.concat(
+        F.map_keys("own"),
+        F.map_keys("inherited"),
+        F.transform(F.map_keys("in_intensity"), lambda name: F.concat(F.lit("intensity."), name)),
+        F.flatten("shares.names"),
+        "beyond",
+    )
+    return F.array_distinct(names)
+
+
+def _shares() -> Column:
+    """Of every share of ``said`` that says something not known: its fuel, the rest, and the names of the rest."""
     shares = F.coalesce(
-        F.try_variant_get(said, "$.generationmix", "array<map<string,variant>>"),
+        F.try_variant_get("said", "$.generationmix", "array<map<string,variant>>"),
         F.array().cast("array<map<string,variant>>"),
     )
+    # One step after the other: what a lambda says twice, Spark describes and computes twice.
+    named = F.transform(shares, lambda share: F.struct(_fuel(share).alias("fuel"), share.alias("rest")))
+    less = F.transform(named, lambda share: share.withField("rest", _unknown_of(share["fuel"], share["rest"])))
+    told = F.transform(less, lambda share: share.withField("names", _names(share["fuel"], share["rest"])))
+    return F.filter(told, lambda share: F.size(share["names"]) > 0)
 
-    def rest(share: Column) -> Column:
-        fuel = F.coalesce(F.try_variant_get(F.try_element_at(share, F.lit("fuel")), "$", "string"), F.lit(""))
-        is_known = fuel.isin(*KNOWN_FUELS)
-        beside = F.map_filter(share, lambda name, _: (name != "fuel") & ~((name == "perc") & is_known))
-        fields = F.transform(
-            _but(F.map_keys(beside), ("perc",)), lambda name: F.concat(F.lit("generationmix[]."), name)
-        )
-        whole = F.array(F.concat(F.lit("generationmix."), fuel))
-        names = F.when(is_known, fields).otherwise(F.concat(whole, fields))
-        return F.struct(fuel.alias("fuel"), beside.alias("rest"), names.alias("names"))
 
-    return F.filter(F.transform(shares, rest), lambda share: F.size(share["names"]) > 0)
+def _fuel(share: Column) -> Column:
+    return F.coalesce(F.try_variant_get(F.try_element_at(share, F.lit("fuel")), "$", "string"), F.lit(""))
+
+
+def _unknown_of(fuel: Column, share: Column) -> Column:
+    is_known = fuel.isin(*KNOWN_FUELS)
+    return F.map_filter(share, lambda name, _: (name != "fuel") & ~((name == "perc") & is_known))
+
+
+def _names(fuel: Column, rest: Column) -> Column:
+    fields = F.transform(_but(F.map_keys(rest), ("perc",)), lambda name: F.concat(F.lit("generationmix[]."), name))
+    fuels = F.array(F.concat(F.lit("generationmix."), fuel))
+    return F.concat(F.when(fuel.isin(*KNOWN_FUELS), F.array().cast("array<string>")).otherwise(fuels), fields)
 
 
 def _by_fuel(shares: Column) -> Column:
-    """Fuel -> the rest; nothing when a fuel comes twice, which refuses the piece."""
-    is_once = F.size(F.array_distinct(shares["fuel"])) == F.size(shares)
     entries = F.transform(shares, lambda share: F.struct(share["fuel"], F.to_variant_object(share["rest"])))
-    return F.when(is_once, F.map_from_entries(entries)).otherwise(_nothing())
+    return F.map_from_entries(entries)
 
 
-def _within(name: str, fields: Column) -> Column:
-    held = F.create_map(F.lit(name), F.to_variant_object(fields))
-    return F.when(F.size(fields) > 0, held).otherwise(_nothing())
+def _within(name: str, fields: Column, is_there: Column) -> Column:
+    return F.when(is_there, F.create_map(F.lit(name), F.to_variant_object(fields))).otherwise(_nothing())
 
 
 def _object(said: Column) -> Column:
@@ -237,10 +265,6 @@ def _object(said: Column) -> Column:
 
 def _beside(fields: Column, known: tuple[str, ...]) -> Column:
     return F.map_filter(fields, lambda name, _: ~name.isin(*known))
-
-
-def _unknown_names(fields: Column, known: tuple[str, ...]) -> Column:
-    return F.map_keys(_beside(fields, known))
 
 
 def _but(names: Column, known: tuple[str, ...]) -> Column:

@@ -5,13 +5,14 @@ The pieces are parsed once and kept; everything that is counted is counted of th
 
 from dataclasses import dataclass
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.lake import cursors
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.store import FEW_ROWS
+from lakehouse.lake.store import FEW_ROWS, Rows
 from lakehouse.lake.tables import BRONZE, QUARANTINE, REGIONS, SILVER
 from lakehouse.refinement import silver, stages
 from lakehouse.refinement.far import FarPieces
@@ -87,7 +88,7 @@ def _held(refusals: Snapshot) -> list[str]:
     return sorted(set(refusals.rows(["response_id"]).column("response_id").to_pylist()))
 
 
-def _current(work: Work, scope: Scope, table: Snapshot) -> DataFrame:
+def _current(work: Work, scope: Scope, table: Snapshot) -> Rows:
     """The part of Silver that the scope may change: all of it, or the half-hours that its windows hold."""
     if scope.is_whole or scope.low is None or scope.high is None:
         rows, where = int(table.totals()["rows"]), None
@@ -95,7 +96,7 @@ def _current(work: Work, scope: Scope, table: Snapshot) -> DataFrame:
         rows = len(REGIONS) * (int((scope.high - scope.low) / HALF_HOUR) + 1)
         where = f"timestamp BETWEEN TIMESTAMP '{scope.low:%FT%TZ}' AND TIMESTAMP '{scope.high:%FT%TZ}'"
     if scope.are_few and rows <= FEW_ROWS:
-        return work.store.few(table, SILVER.column_names, where)
+        return table.declared_rows(SILVER.column_names, where)
     current = work.store.read(SILVER, table.version)
     return current if where is None else current.where(F.col("timestamp").between(F.lit(scope.low), F.lit(scope.high)))
 
@@ -126,8 +127,8 @@ def _write(
         return version, account, found.counts(counted)
     wanted, keys, current = judged.newest(), None, _current(work, scope, table)
     if scope.again:
-        slots = F.broadcast(silver.slots(scope.pending()).distinct())
-        wanted, current = (frame.join(slots, "timestamp", "left_semi") for frame in (wanted, current))
+        slots = silver.slots(scope.pending()).distinct()
+        wanted, current = (_of_slots(work, rows, slots) for rows in (wanted, current))
         keys = judged.pending_keys()
     version, account, counted = stages.bring(
         work,
@@ -139,9 +140,14 @@ def _write(
         "timestamp",
         is_whole=scope.is_whole,
         deleting=scope.is_whole or scope.again,
-        are_few=scope.are_few,
     )
     return version, account, found.counts(counted, keys)
+
+
+def _of_slots(work: Work, rows: Rows, slots: DataFrame) -> Rows:
+    if isinstance(rows, pa.Table):
+        return rows.join(slots.toArrow(), "timestamp", join_type="left semi")
+    return rows.join(F.broadcast(slots), "timestamp", "left_semi")
 
 
 def _quarantine(work: Work, judged: Judged, scope: Scope, bronze: Snapshot, now: Snapshot, rules: Rules) -> Snapshot:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -16,9 +17,9 @@ from lakehouse.errors import LakehouseError, QualityError
 from lakehouse.lake import delta_log
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.store import Store
+from lakehouse.lake.store import Rows, Store
 from lakehouse.lake.tables import Table
-from lakehouse.refinement.difference import CHANGE, DELETE, EQUAL, INSERT, UPDATE, difference
+from lakehouse.refinement.difference import CHANGE, DELETE, EQUAL, INSERT, UPDATE, difference, difference_here
 from lakehouse.refinement.quality import RuleResult
 
 
@@ -151,8 +152,8 @@ def stands(commit: Commit, at: Snapshot) -> str:
 
 def bring(
     work: Work,
-    wanted: DataFrame,
-    current: DataFrame,
+    wanted: Rows,
+    current: Rows,
     table: Table,
     now: Snapshot,
     commit: Commit,
@@ -161,30 +162,30 @@ def bring(
     is_whole: bool,
     deleting: bool = True,
     values: Sequence[str] | None = None,
-    are_few: bool = False,
 ) -> tuple[int | None, str, Tally]:
     """Make ``current``, a part of the table or all of it (``is_whole``), what is ``wanted``, in one commit or none.
 
     ``along``: the column that files are laid out by. ``values``: the columns that make a difference, by default those
-    that carry the row's value. ``are_few``: some thousand rows, which are compared once and then held here. The
-    version written (None: nothing differed), the account, and the counts.
+    that carry the row's value. If ``current`` is here, the rows are compared here. The version written (None: nothing
+    differed), the account, and the counts.
     """
     if is_whole and is_empty(now):
-        in_order = wanted.coalesce(1).sortWithinPartitions(along, *(name for name in table.key if name != along))
+        order = (along, *(name for name in table.key if name != along))
+        in_order = work.store.framed(wanted).coalesce(1).sortWithinPartitions(*order)
         return fill(work, in_order, table, now, commit)
-    changes = difference(
-        wanted,
-        current,
-        key=table.key,
-        values=table.values if values is None else values,
-        deleting=deleting,
-        with_equals=not is_whole,
-    )
-    if are_few:
-        rows = changes.toArrow()
-        changes = work.store.frame(rows).coalesce(1)  # one file, not one for each core
+    compared: dict[str, Any] = {
+        "key": table.key,
+        "values": table.values if values is None else values,
+        "deleting": deleting,
+        "with_equals": not is_whole,
+    }
+    changes: Rows
+    if isinstance(current, pa.Table):
+        changes = difference_here(wanted if isinstance(wanted, pa.Table) else wanted.toArrow(), current, **compared)
+    else:
+        changes = difference(work.store.framed(wanted), current, **compared).persist()
     try:
-        counted = tally(rows if are_few else changes.persist(), along)
+        counted = tally(changes, along)
         if is_whole:
             written_over = counted.rows.get(UPDATE, 0) + counted.rows.get(DELETE, 0)
             counted = replace(counted, equal=int(now.totals()["rows"]) - written_over)
@@ -192,11 +193,15 @@ def bring(
             return None, stands(commit, now), counted
         bounds = F.col(f"t.{along}").between(F.lit(counted.low), F.lit(counted.high))
         kinds = {kind for kind, rows in counted.rows.items() if rows}
-        rows_to_write = changes.where(F.col(CHANGE) != EQUAL)
-        version = work.store.merge(rows_to_write, table, commit, bounds, kinds, are_here=are_few).version
+        version = work.store.merge(_to_write(changes), table, commit, bounds, kinds).version
         return version, stands(commit, work.snapshot(table)), counted
     finally:
-        changes.unpersist()
+        if not isinstance(changes, pa.Table):
+            changes.unpersist()
+
+
+def _to_write(changes: Rows) -> Rows:
+    return changes.filter(pc.field(CHANGE) != EQUAL if isinstance(changes, pa.Table) else F.col(CHANGE) != EQUAL)
 
 
 def is_empty(table: Snapshot) -> bool:

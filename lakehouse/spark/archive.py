@@ -1,11 +1,12 @@
 """The JVM's classes archived once (AppCDS), so that later starts map them instead of loading and checking each.
 
-``python -m lakehouse.spark.archive`` lets a JVM do what runs do, on two days of simulated responses, and archives what
-it has loaded by then. An archive holds for one JDK and for the jars as they stand; with others the JVM starts without
-it. The commands use it where it is; ``spark-submit`` starts its own JVM and does not.
+``python -m lakehouse.spark.archive`` lets a JVM do what runs do, on two days of simulated responses and an odd one, and
+archives what it has loaded by then. An archive holds for one JDK and for the jars as they stand; with others the JVM
+starts without it. The commands use it where it is; ``spark-submit`` starts its own JVM and does not.
 """
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from lakehouse.spark import jars, java
 FIRST, LAST = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 3, tzinfo=UTC)
 LATER = datetime(2024, 1, 3, 12, tzinfo=UTC)
 """Half a day on, the newest half-hours have been revised: the second run merges."""
+ODD = json.dumps({"data": [{"regionid": 13, "data": [{"from": "2024-01-02T12:00Z", "generationmix": []}]}]})
+"""What is read part by part, refused, and kept in the quarantine."""
 LARGEST_WAIT = 600
 """Seconds that a JVM may take to run and to write its archive."""
 QUIET = "-Xlog:cds=off -Xlog:cds+dynamic=off"
@@ -76,9 +79,10 @@ def _succeed(*command: str) -> None:
 
 
 def train(into: Path) -> None:
-    """Load, revise and export two days in a JVM that archives its classes when it ends."""
+    """Load, revise and export two days and refuse an odd body, in a JVM that archives its classes when it ends."""
     from pyspark import SparkContext
 
+    from lakehouse.ingestion.ingest import ReceivedAt
     from lakehouse.pipeline import STAGES, Run
     from lakehouse.postgres import EmbeddedPostgres
     from lakehouse.simulator import Simulator, run_in_thread
@@ -93,6 +97,11 @@ def train(into: Path) -> None:
                     run.fetch(start, end)
                     run.derive(STAGES)
                 api.now = LATER
+            (file := Path(place) / "odd.json").write_text(ODD)
+            run = Run(chosen, "import")
+            with run.recorded():
+                run.take_in([file], None, ReceivedAt(LATER))
+                run.derive(["silver"])
         jvm = SparkContext._gateway.proc  # type: ignore[union-attr]
         run.work.store.spark.stop()
         jvm.stdin.close()  # which is how it learns that it is to end
