@@ -38,7 +38,8 @@ def half_hours(spark: SparkSession, *rows: dict[str, Any]) -> DataFrame:
             }
         )
     schema = StructType.fromDDL(SILVER.ddl)
-    return spark.createDataFrame(pa.Table.from_pylist(made, to_arrow_schema(schema, timezone="UTC")), schema).coalesce(1)
+    table = pa.Table.from_pylist(made, to_arrow_schema(schema, timezone="UTC"))
+    return spark.createDataFrame(table, schema).coalesce(1)
 
 
 def test_averages_a_day_exactly(spark: SparkSession) -> None:
