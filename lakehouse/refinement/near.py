@@ -44,7 +44,7 @@ GROUP = 2048 * 9
 """Rows of a group in a file: so many of DuckDB's own units that it ends with a half-hour of 18 regions."""
 Part = tuple[int, int]
 """First and last landing."""
-ROWS = f"SELECT {', '.join(SILVER.column_names)} FROM wanted"
+ROWS = f"SELECT {', '.join(SILVER.column_names)} FROM wanted ORDER BY timestamp, regionid"
 
 
 class NearPieces:
@@ -132,13 +132,13 @@ class NearPieces:
         ((rows,),) = self._ask("SELECT count(*) FROM wanted")
         if rows > FEW_ROWS and session.is_local():
             return self._store.of_file(self._file(), SILVER)
-        return self._table(f"{ROWS} ORDER BY timestamp, regionid")
+        return self._table(ROWS)
 
     @contextmanager
     def laid_out(self) -> Iterator[DataFrame]:
         """See ``Judged``."""
         if not session.is_local():
-            yield self._store.frame(self._table(f"{ROWS} ORDER BY timestamp, regionid"))
+            yield self._store.frame(self._table(ROWS))
             return
         with self._store.in_even_parts():
             yield self._store.of_file(self._file(), SILVER)
@@ -218,9 +218,8 @@ class NearPieces:
     def _file(self) -> Path:
         """A Parquet file with Silver's rows in order, in groups that Spark can share out."""
         file = Path(self._folder.name) / "wanted.parquet"
-        rows = f"{ROWS} ORDER BY timestamp, regionid"
         quoted = str(file).replace("'", "''")
-        self._do(f"COPY ({rows}) TO '{quoted}' (FORMAT parquet, ROW_GROUP_SIZE {GROUP})")
+        self._do(f"COPY ({ROWS}) TO '{quoted}' (FORMAT parquet, ROW_GROUP_SIZE {GROUP})")
         return file
 
     def _rows(self, names: list[str], where: str = "true") -> pa.Table:

@@ -173,7 +173,7 @@ def bring(
         order = (along, *(name for name in table.key if name != along))
         in_order = work.store.framed(wanted).coalesce(1).sortWithinPartitions(*order)
         return fill(work, in_order, table, now, commit)
-    compared: dict[str, Any] = {
+    by: dict[str, Any] = {
         "key": table.key,
         "values": table.values if values is None else values,
         "deleting": deleting,
@@ -181,9 +181,9 @@ def bring(
     }
     changes: Rows
     if isinstance(current, pa.Table):
-        changes = difference_here(wanted if isinstance(wanted, pa.Table) else wanted.toArrow(), current, **compared)
+        changes = difference_here(wanted if isinstance(wanted, pa.Table) else wanted.toArrow(), current, **by)
     else:
-        changes = difference(work.store.framed(wanted), current, **compared).persist()
+        changes = difference(work.store.framed(wanted), current, **by).persist()
     try:
         counted = tally(changes, along)
         if is_whole:
