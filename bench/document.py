@@ -21,7 +21,7 @@ LONG_TARGETS = {POLARS: (1.3, 1.0), DUCKDB: (0.8, 0.6)}
 """Our time over the peer's at most, and the stretch."""
 MOST_MIB = 4096
 NEW_DAY, NOTHING_NEW, LOOK = 20.0, 12.0, 0.6
-"""Seconds at the pace of a machine on which the case study's method needs ``PACE`` seconds for three years."""
+"""Seconds, set where the case study's method needs ``PACE`` seconds for three years."""
 PACE, PACE_YEARS = 51.0, 3
 FLAT = 1.2
 """A new day on the longest history over one on the shortest."""
@@ -71,7 +71,7 @@ def written(found: list[Measured], arguments: str) -> list[str]:
     if slowness is not None:
         lines += [
             f"Targets in seconds were set where the case study's method takes {PACE:g} s for {PACE_YEARS} years. It "
-            f"took {slowness:.2f} times as long here, so seconds divided by that are held against them."
+            f"took {slowness:.2f} times as long here; seconds divided by that stand beside those that were measured."
         ]
     for each in found:
         lines += _of_tools(each)
@@ -137,7 +137,7 @@ def _of_life(each: Measured, slowness: float) -> Iterator[str]:
     for what, taken, target in rows:
         shown = " ".join(f"{seconds:.2f}" for seconds in sorted(taken))
         at_pace = median(taken) / slowness
-        yield f"| {what} | {median(taken):.2f} | {shown} | {at_pace:.2f} | {_met(at_pace, target)} |"
+        yield f"| {what} | {median(taken):.2f} | {shown} | {at_pace:.2f} | {_met(median(taken), target)} |"
     yield ""
     yield "With nothing new no version of Silver, Gold or `dim_region` was written and no row of PostgreSQL touched."
     yield f"Peak memory of a new day: {life.mebibytes:,} MiB."

@@ -5,7 +5,6 @@ The pieces are parsed once and kept; everything that is counted is counted of th
 
 from dataclasses import dataclass
 
-import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -127,8 +126,9 @@ def _write(
         return version, account, found.counts(counted)
     wanted, keys, current = judged.newest(), None, _current(work, scope, table)
     if scope.again:
-        slots = silver.slots(scope.pending()).distinct()
-        wanted, current = (_of_slots(work, rows, slots) for rows in (wanted, current))
+        slots = F.broadcast(silver.slots(scope.pending()).distinct())
+        frames = (work.store.framed(rows) for rows in (wanted, current))
+        wanted, current = (frame.join(slots, "timestamp", "left_semi") for frame in frames)
         keys = judged.pending_keys()
     version, account, counted = stages.bring(
         work,
@@ -142,12 +142,6 @@ def _write(
         deleting=scope.is_whole or scope.again,
     )
     return version, account, found.counts(counted, keys)
-
-
-def _of_slots(work: Work, rows: Rows, slots: DataFrame) -> Rows:
-    if isinstance(rows, pa.Table):
-        return rows.join(slots.toArrow(), "timestamp", join_type="left semi")
-    return rows.join(F.broadcast(slots), "timestamp", "left_semi")
 
 
 def _quarantine(work: Work, judged: Judged, scope: Scope, bronze: Snapshot, now: Snapshot, rules: Rules) -> Snapshot:
