@@ -5,6 +5,7 @@ import hashlib
 import os
 import signal
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
@@ -184,6 +185,29 @@ def test_ends_with_what_it_has_at_the_first_signal(number: signal.Signals) -> No
         assert signal.getsignal(number) is sparks_own
     finally:
         signal.signal(number, before)
+
+
+def test_is_interrupted_even_while_the_last_batch_is_committed() -> None:
+    async def work() -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)  # noqa: ASYNC251 (a commit holds the event loop, and nothing is awaited after it)
+        return "landed"
+
+    with pytest.raises(KeyboardInterrupt):
+        until_interrupted(work())
+
+
+def test_goes_on_when_signals_are_ignored() -> None:
+    async def work() -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(0.05)
+        return "done"
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as nohup and shells in the background do
+    try:
+        assert until_interrupted(work()) == "done"
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_gives_the_result_when_nobody_interrupts() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from lakehouse.ingestion import gaps
 from lakehouse.lake import delta_log
-from lakehouse.lake.tables import BRONZE, RUNS
+from lakehouse.lake.tables import BRONZE, GOLD, RUNS
 from lakehouse.settings import Settings
 from lakehouse.simulator import Simulator, ThreadedSimulator, parse_script, run_in_thread
 from lakehouse.windows import Span
@@ -124,6 +124,28 @@ def test_lands_what_it_has_on_ctrl_c(lake: Settings, holding: ThreadedSimulator)
     assert runs is not None
     assert runs.rows(["status", "error"]).to_pylist() == [{"status": "failed", "error": "interrupted"}]
     assert resume(lake, holding) == STARTS[7:]
+
+
+def test_says_one_sentence_when_ctrl_c_meets_sparks_work(settings_for: Callable[..., Settings], lake_root: str) -> None:
+    with run_in_thread(Simulator(seed=42, now=datetime(2024, 1, 5, tzinfo=UTC))) as api:
+        lake = settings_for(lake_root, api.url)
+        days = ("--from", "2023-12-10", "--to", "2023-12-12")
+        with process(lake, api.url, "run", "--stages", "bronze,silver,gold", *days) as first:
+            assert first.stderr is not None
+            assert any("silver: begins" in line for line in first.stderr)
+            time.sleep(1)
+            os.killpg(first.pid, signal.SIGINT)
+            told = first.stderr.read().splitlines()
+            first.wait(PATIENCE_S)
+        assert first.returncode == 130
+        assert told.pop() == "error: interrupted; what was committed stays, and the same command goes on from there."
+        assert all(line.startswith(("silver: ", "gold: ")) for line in told)  # it may just have ended
+        with process(lake, api.url, "run", "--stages", "silver,gold") as second:
+            _, told_then = second.communicate(timeout=PATIENCE_S)
+        assert second.returncode == 0, told_then
+    days_in_gold = delta_log.open_table(lake.path(GOLD.path))
+    assert days_in_gold is not None
+    assert days_in_gold.rows(["regionid"]).num_rows == 2 * 18
 
 
 def test_misses_no_half_hour_of_eight_years(settings_for: Callable[..., Settings], lake_root: str) -> None:

@@ -167,48 +167,51 @@ def until_interrupted(work: Coroutine[Any, Any, Done]) -> Done:
     """Run to the end; the first Ctrl-C (or SIGTERM) cancels the work, which lands what it has, and no more breaks it.
 
     Raises:
-        KeyboardInterrupt: it was interrupted and has landed what it had.
+        KeyboardInterrupt: it was interrupted and has landed what it had, be it all.
     """
     interrupted = threading.Event()
 
     async def guarded() -> Done:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 (this is a coroutine)
+        loop = asyncio.get_running_loop()
 
-        def interrupt() -> None:
+        def interrupt(number: int, frame: object) -> None:
             if not interrupted.is_set():
                 interrupted.set()
-                task.cancel()
+                loop.call_soon_threadsafe(task.cancel)
 
         with _handled(interrupt):
             return await work
 
     try:
-        return asyncio.run(guarded())
+        done = asyncio.run(guarded())
     except asyncio.CancelledError:
-        if interrupted.is_set():
-            raise KeyboardInterrupt from None
-        raise
+        if not interrupted.is_set():
+            raise
+    if interrupted.is_set():  # perhaps too late to cancel anything: while the last batch was committed
+        raise KeyboardInterrupt
+    return done
 
 
 @contextmanager
-def _handled(interrupt: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM call ``interrupt`` between two steps of the event loop; Spark's own handler comes back.
+def _handled(interrupt: Callable[[int, object], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM call ``interrupt``, where they aren't ignored; who handled them before comes back.
 
-    Spark's raises in the middle of whatever is going on. Outside the main thread nothing is changed.
+    Python's own handler and Spark's raise in the middle of whatever is going on. Outside the main thread nothing is
+    changed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
     for number in before:
-        loop.add_signal_handler(number, interrupt)
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
         for number, handler in before.items():
-            loop.remove_signal_handler(number)
             signal.signal(number, handler)
 
 

@@ -1,10 +1,12 @@
 """One Spark session a process, built from ``spark-defaults.conf`` however the process was started."""
 
+import logging
 import os
 import re
 import shlex
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pyspark import SparkConf, SparkContext
@@ -38,6 +40,7 @@ def open_session(overrides: Mapping[str, str] | None = None, *, is_brief: bool =
         UsageError: ``spark-submit`` was called without our properties file.
     """
     environ = settings.environment()
+    _hush_py4j()
     if "PYSPARK_GATEWAY_PORT" not in environ and SparkContext._gateway is None:
         _prepare_jvm(overrides or {}, is_brief=is_brief)
         # What the JVM prints goes to stderr: stdout is for our own answers (VACUUM writes a line there).
@@ -46,6 +49,16 @@ def open_session(overrides: Mapping[str, str] | None = None, *, is_brief: bool =
     if EXTENSION not in (spark.conf.get("spark.sql.extensions", "") or ""):
         raise UsageError(f"Spark was started without Delta: call spark-submit --properties-file {DEFAULTS} ...")
     return spark
+
+
+def _hush_py4j() -> None:
+    """At Ctrl-C and when the JVM dies, py4j logs stack traces beside what it raises, some to the root logger."""
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(_is_not_of_py4j)
+
+
+def _is_not_of_py4j(record: logging.LogRecord) -> bool:
+    return "py4j" not in Path(record.pathname).parts
 
 
 def is_open() -> bool:
