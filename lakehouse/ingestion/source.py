@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
-
-from yarl import URL
+from typing import TYPE_CHECKING
 
 from lakehouse.errors import SourceMismatchError, UsageError
 from lakehouse.settings import ApiSettings
+
+if TYPE_CHECKING:
+    from yarl import URL
 
 SIMULATED = "simulator:"
 """What the identity of a simulator begins with; its seed follows, not its port."""
@@ -62,6 +63,8 @@ def simulator_here(settings: ApiSettings, clock: Clock) -> Source | None:
     Raises:
         UsageError: the API's address is none.
     """
+    from http.client import HTTPConnection, HTTPException
+
     url = checked_url(settings.url)
     if url.scheme != "http":
         return None
@@ -76,12 +79,14 @@ def simulator_here(settings: ApiSettings, clock: Clock) -> Source | None:
         asked.close()
 
 
-def checked_url(text: str) -> URL:
+def checked_url(text: str) -> "URL":
     """The API's address, without a trailing slash.
 
     Raises:
         UsageError: not a web address, or not https and not this machine, or with more in it than an address.
     """
+    from yarl import URL  # with what it needs 10 ms, which commands that ask nobody save
+
     try:
         url = URL(text.rstrip("/"))
     except ValueError as error:
