@@ -103,6 +103,9 @@ class Report:
 class Listener(Observer):
     """Told what a run does; the base hears and says nothing."""
 
+    def tables_missing(self, root: str, count: int) -> None:
+        """The lake lacks this many tables, which are going to be created."""
+
     def stage_began(self, stage: str) -> None:
         """A stage begins."""
 
@@ -144,7 +147,7 @@ class Run:
         session.check()
         with locked(self.settings):
             store = Store(self._opened, self.settings.root)
-            store.prepare(*TABLES)
+            store.prepare(*TABLES, told=partial(self.listener.tables_missing, self.settings.root))
             self.work = Work(
                 store, self.report.run_id, code_version(), settings_hash(self.settings), _next_lake_version(store)
             )

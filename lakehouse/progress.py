@@ -34,6 +34,10 @@ class Narrator(Listener):
         self._windows = self._ended = self._half_hours = self._bytes = self._retries = self._failures = 0
         self._began = self._last_line = timer()
 
+    def tables_missing(self, root: str, count: int) -> None:
+        """Say where tables are made; it takes seconds."""
+        self._say(f"lake: creates {count} tables in {root}")
+
     def stage_began(self, stage: str) -> None:
         """Say which stage begins."""
         self._say(f"{stage}: begins")

@@ -4,6 +4,7 @@ Every write is one commit that carries its own account (``Commit``); nothing her
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,21 +80,24 @@ class Store:
         self.prepare(*wanted)
         self.register()
 
-    def prepare(self, *wanted: Table) -> bool:
+    def prepare(self, *wanted: Table, told: Callable[[int], None] = lambda _: None) -> bool:
         """Create the tables that do not exist yet, bring those of older releases up to this one; whether any was.
+
+        ``told``: called with the number of tables to create, if there are any, before they are: in a cold JVM it takes
+        seconds. They are created side by side.
 
         Raises:
             LakehouseError: a newer release wrote one, or no upgrade leads from it to this one.
         """
-        prepared = False
-        for table in wanted:
-            snapshot = delta_log.open_table(self.path(table))
-            if snapshot is None:
-                self._create(table)
-                prepared = True
-            else:
-                prepared = self._upgrade(table, snapshot) or prepared
-        return prepared
+        found = [(table, delta_log.open_table(self.path(table))) for table in wanted]
+        new = [table for table, snapshot in found if snapshot is None]
+        if new:
+            told(len(new))
+            spark = self.spark  # opened by this thread, if it is not open yet
+            with ThreadPoolExecutor(len(new)) as threads:
+                list(threads.map(lambda table: self._create(spark, table), new))
+        upgraded = [self._upgrade(table, snapshot) for table, snapshot in found if snapshot is not None]
+        return bool(new) or any(upgraded)
 
     def register(self, versions: Mapping[str, int] | None = None) -> None:
         """Make every existing table of this root readable as ``schema.table``, time travel included.
@@ -218,8 +222,8 @@ class Store:
             merge.execute()
         return self._written(table)
 
-    def _create(self, table: Table) -> None:
-        builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).comment(table.comment)
+    def _create(self, spark: SparkSession, table: Table) -> None:
+        builder = DeltaTable.createIfNotExists(spark).location(self.path(table)).comment(table.comment)
         for column in table.columns:
             builder = builder.addColumn(column.name, column.type, nullable=column.nullable, comment=column.comment)
         for key, value in table.properties.items():
