@@ -292,7 +292,7 @@ class Run:
     async def _fetch(self, start: datetime | None, end: datetime | None, *, force: bool) -> StageReport:
         bronze = self.work.snapshot(BRONZE)
         known = receipts.held(self.settings)
-        options = {"jitter": lambda: random.uniform(0, JITTER_SECONDS), **self.client_options}  # noqa: S311
+        options = {"jitter": lambda: random.uniform(0, JITTER_SECONDS), **self.client_options}  # noqa: S311 (no secret)
         async with Client(self.settings.api, self.clock, self.listener, **options) as client:
             source = await client.identify()
             self.report.lake_clock = source.now
