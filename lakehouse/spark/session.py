@@ -4,11 +4,14 @@ import logging
 import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from py4j.protocol import Py4JNetworkError
 from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import DataFrame, SparkSession
@@ -19,6 +22,8 @@ from lakehouse.spark import archive, jars, java
 
 DEFAULTS = "spark-defaults.conf"
 STDERR = 2
+JVM_END_SECONDS = 2.0
+"""How long a JVM that no longer answers may take to end, before it counts as one that is there."""
 QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
 """The JVM's first compiler alone: the second one takes half of the processor time of a run of half a minute."""
 SPARING_COMPILER = (
@@ -114,6 +119,8 @@ def check() -> None:
 
 def reason(error: BaseException) -> str:
     """The first line of what an error says; of one that came from the JVM, its innermost cause's."""
+    if isinstance(error, Py4JNetworkError):
+        return _lost(error)
     cause = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
     if cause is None or not hasattr(cause, "getCause"):
         text = str(error)
@@ -122,6 +129,17 @@ def reason(error: BaseException) -> str:
             cause = cause.getCause()
         text = f"{cause.getClass().getSimpleName()}: {cause.getMessage()}"
     return text.strip().splitlines()[0] if text.strip() else ""
+
+
+def _lost(error: Py4JNetworkError) -> str:
+    """How it came that the JVM did not answer, as far as this process can tell."""
+    process = getattr(SparkContext._gateway, "proc", None)  # spark-submit's JVM is not ours
+    what = "does not answer"
+    if process is not None:
+        with suppress(subprocess.TimeoutExpired):
+            what = f"ended with {process.wait(JVM_END_SECONDS)}"  # negative: by this signal
+    why = f" ({type(error.cause).__name__}: {error.cause})" if error.cause else ""
+    return f"Spark's JVM {what}{why}; what was committed stays, and the same command goes on from there."
 
 
 def _prepare_jvm(overrides: Mapping[str, str], *, is_brief: bool) -> None:
