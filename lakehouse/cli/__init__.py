@@ -40,7 +40,6 @@ def common(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with the contract's exit code."""
     gc.freeze()  # what has been imported stays: the collector passes it over
-    gc.set_threshold(100_000)  # importing makes much that stays: no need to look through it every 700 objects
     code = exit_code(list(sys.argv[1:] if arguments is None else arguments))
     gc.freeze()  # the process ends: nothing needs to be looked through once more
     sys.exit(code)
