@@ -3,6 +3,7 @@
 Joins the edges (API, files, PostgreSQL, Delta) to the pure layers, and hands the clock to them.
 """
 
+import gc
 import logging
 import random
 import secrets
@@ -339,7 +340,11 @@ class Run:
         return Landing(self._append, source, landed, known.landing, self.work.commit(stage), batch)
 
     def _append(self, responses: pa.Table, commit: Commit) -> int:
-        """One commit of Bronze rows, in one file."""
+        """One commit of Bronze rows, in one file.
+
+        py4j's objects refer to themselves: until they are collected, the JVM holds the batches before this one, too.
+        """
+        gc.collect()
         frame = self.work.store.spark.createDataFrame(responses).coalesce(1)
         return self.work.store.append(frame, BRONZE, commit).version
 

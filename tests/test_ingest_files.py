@@ -1,22 +1,29 @@
 """Recorded responses from files: every packing and shape, bad ones named, the same ones once."""
 
+import gc
 import gzip
 import hashlib
 import io
 import json
 import os
 import tracemalloc
+import weakref
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pyspark.sql import DataFrame
 
+from lakehouse import settings
 from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.ingestion import recordings
 from lakehouse.ingestion.ingest import BadFile, Landing, ReceivedAt, land_from_files
 from lakehouse.ingestion.recordings import UnreadableError
+from lakehouse.lake.commits import Commit
+from lakehouse.lake.store import Store, Written
+from lakehouse.lake.tables import Table
 from lakehouse.pipeline import Report
 from lakehouse.settings import Settings
 from lakehouse.simulator import CarbonIntensityApi
@@ -170,6 +177,31 @@ def test_lands_every_regional_shape_to_the_byte(lake: Settings, folder: Path, ru
     assert [row["ingestion_timestamp"] - NOON for row in rows] == [timedelta(microseconds=n) for n in range(6)]
     assert {(row["source"], row["ingest_date"].isoformat()) for row in rows} == {("simulator:seed=7", "2024-03-01")}
     assert report.stages[0].counts == {"received": 6, "duplicates": 0, "inserted": 6, "empty": 0}
+
+
+@pytest.mark.integration
+def test_holds_one_batch_in_the_jvm(
+    lake_root: str, folder: Path, run_with: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = settings.load({"root": lake_root, "fetch": {"landing_mib": 0.001}})
+    held: list[int] = []
+    batches: list[weakref.ref[object]] = []
+    append = Store.append
+
+    def watched(store: Store, frame: DataFrame, table: Table, commit: Commit) -> Written:
+        held.append(sum(batch() is not None for batch in batches))
+        batches.append(weakref.ref(frame._jdf))
+        return append(store, frame, table, commit)
+
+    for number in range(4):
+        (folder / f"{number}.json").write_bytes(PERIODS + b" " * number)
+    monkeypatch.setattr(Store, "append", watched)
+    gc.disable()
+    try:
+        run_with(lake, lambda run: run.take_in([folder], None, ReceivedAt(NOON)), "import")
+    finally:
+        gc.enable()
+    assert held[:4] == [0, 0, 0, 0]
 
 
 def test_adds_nothing_for_the_same_name_and_content(lake: Settings, folder: Path) -> None:

@@ -31,7 +31,7 @@ def told() -> Callable[[io.StringIO], str]:
     def run(out: io.StringIO) -> str:
         moment = 100.0
         narrator = Narrator(out, lambda: moment)
-        narrator.tables_missing("/data/lake", 8)
+        narrator.tables_missing("/data/lake", 6)
         narrator.stage_began("bronze")
         narrator.windows_planned(WINDOWS, {Reason.NEW: [Span(at("2024-01-02"), at("2024-01-06"))]})
         steps: list[Callable[[], Any]] = [
@@ -54,7 +54,7 @@ def told() -> Callable[[io.StringIO], str]:
 
 def test_writes_plain_lines_to_a_file(told: Callable[[io.StringIO], str]) -> None:
     assert told(io.StringIO()).splitlines() == [
-        "lake: creates 8 tables in /data/lake",
+        "lake: creates 6 tables in /data/lake",
         "bronze: begins",
         "bronze: 4 requests (192 half-hours new)",
         "bronze: 2024-01-03T00:30Z HTTP 503; again in 2.3 s",

@@ -33,7 +33,7 @@ def system_binaries(minimum: int = 15) -> Path | None:
     if on_path := shutil.which("postgres"):
         places.append(Path(on_path).resolve().parent)
     if config := shutil.which("pg_config"):
-        answer = subprocess.run([config, "--bindir"], capture_output=True, text=True, check=False)  # noqa: S603 (programs of PostgreSQL that we found ourselves)
+        answer = subprocess.run([config, "--bindir"], capture_output=True, text=True, check=False)  # noqa: S603 (PostgreSQL's own programs)
         places.append(Path(answer.stdout.strip()))
     whole = [place for place in places if (place / "postgres").is_file() and (place / "initdb").is_file()]
     newest = max(whole, key=major_version, default=None)
@@ -43,7 +43,7 @@ def system_binaries(minimum: int = 15) -> Path | None:
 def major_version(binaries: Path) -> int:
     """The major version that ``postgres --version`` states; 0 when it does not run."""
     try:
-        answer = subprocess.run(  # noqa: S603 (programs of PostgreSQL that we found ourselves)
+        answer = subprocess.run(  # noqa: S603 (PostgreSQL's own programs)
             [binaries / "postgres", "--version"], capture_output=True, text=True, check=False
         )
     except OSError:
@@ -95,7 +95,7 @@ def _copy_installation(installation: Path, place: Path) -> None:
 
 def _runs(account: struct_passwd, binaries: Path) -> bool:
     try:
-        answer = subprocess.run(  # noqa: S603 (programs of PostgreSQL that we found ourselves)
+        answer = subprocess.run(  # noqa: S603 (PostgreSQL's own programs)
             [binaries / "initdb", "--version"],
             user=account.pw_uid,
             group=account.pw_gid,

@@ -188,7 +188,7 @@ class Cluster:
             _reference(data, by_descriptor=account is not None) as (place, opened),
         ):
             log = ["-l", f"{place}/server.log"] if command == "pg_ctl" else []
-            finished = subprocess.run(  # noqa: S603 (programs of PostgreSQL that we found ourselves)
+            finished = subprocess.run(  # noqa: S603 (PostgreSQL's own programs)
                 [self.programs / command, "-D", place, *log, *arguments],
                 user=account.pw_uid if account else None,
                 group=account.pw_gid if account else None,
@@ -258,7 +258,7 @@ def _server_account() -> pwd.struct_passwd:
         pass
     command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_ACCOUNT]
     try:
-        subprocess.run(command, check=False, capture_output=True)  # noqa: S603 (programs of PostgreSQL that we found ourselves)
+        subprocess.run(command, check=False, capture_output=True)  # noqa: S603 (words of ours alone)
         return pwd.getpwnam(SERVER_ACCOUNT)
     except (OSError, KeyError):
         raise LakehouseError(

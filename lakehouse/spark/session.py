@@ -119,16 +119,22 @@ def check() -> None:
 
 def reason(error: BaseException) -> str:
     """The first line of what an error says; of one that came from the JVM, its innermost cause's."""
+    try:
+        text = _said(error)
+    except Py4JNetworkError as lost:  # the JVM went before it could be asked for the cause
+        return _lost(lost)
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
+def _said(error: BaseException) -> str:
     if isinstance(error, Py4JNetworkError):
-        return _lost(error)
+        raise error
     cause = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
     if cause is None or not hasattr(cause, "getCause"):
-        text = str(error)
-    else:
-        while cause.getCause() is not None:
-            cause = cause.getCause()
-        text = f"{cause.getClass().getSimpleName()}: {cause.getMessage()}"
-    return text.strip().splitlines()[0] if text.strip() else ""
+        return str(error)
+    while cause.getCause() is not None:
+        cause = cause.getCause()
+    return f"{cause.getClass().getSimpleName()}: {cause.getMessage()}"
 
 
 def _lost(error: Py4JNetworkError) -> str:
