@@ -47,8 +47,6 @@ from lakehouse.windows import Span, Window
 STAGES = ("bronze", "silver", "gold", "export")
 JITTER_SECONDS = 0.5
 """Retries of several tasks must not come back in step."""
-BRIEF_PERIODS = 60_000
-"""Half-hours (3.4 years) up to which a run is over before HotSpot's second compiler pays."""
 MIB = 2**20
 
 log = logging.getLogger(__name__)
@@ -137,7 +135,7 @@ class Run:
     def __post_init__(self) -> None:
         self._spark: SparkSession | None = None
         self._opening: Future[None] | None = None
-        self._is_brief = False
+        self._half_hours: int | None = None
         self.started_at = self.clock()
         run_id = f"{self.started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         self.report = Report(run_id, self.command)
@@ -175,7 +173,7 @@ class Run:
         return self._opening
 
     def _open(self) -> None:
-        session.open_session(self.spark_options, is_brief=self._is_brief)
+        session.open_session(self.spark_options, half_hours=self._half_hours)
 
     def _look(self) -> None:
         """Let Delta list the files of Silver and Gold: the session keeps what it reads of their logs."""
@@ -187,9 +185,8 @@ class Run:
     def _expect(self, half_hours: Callable[[], int]) -> None:
         """While Spark is yet to be opened: how much it will have to do. Begins to open it if there is anything."""
         if self._opening is None:
-            much = half_hours()
-            self._is_brief = much <= BRIEF_PERIODS
-            if much:
+            self._half_hours = half_hours()
+            if self._half_hours:
                 self._begin_opening()
 
     def _opened(self) -> SparkSession:

@@ -17,7 +17,9 @@ from lakehouse.settings import Settings
 from lakehouse.simulator import Simulator, ThreadedSimulator, run_in_thread
 from lakehouse.spark import session
 
-pytest_plugins = ["tests.postgres_fixtures", "tests.export_fixtures", "tests.told_lake"]
+pytest_plugins = [
+    f"tests.{module}" for module in ("postgres_fixtures", "lakes", "export_fixtures", "told_lake", "api_fixtures")
+]
 
 PROJECT = Path(__file__).resolve().parent.parent
 RECORDED = PROJECT.parent / "shared" / "real"
@@ -36,7 +38,7 @@ def no_settings_of_the_users() -> None:
 @pytest.fixture(scope="session")
 def spark(no_settings_of_the_users: None) -> Iterator[SparkSession]:
     """The one session of this process, built from the real spark-defaults.conf."""
-    opened = session.open_session(FEW_PARTITIONS, is_brief=True)
+    opened = session.open_session(FEW_PARTITIONS, half_hours=0)
     yield opened
     opened.stop()
 

@@ -52,18 +52,18 @@ def first_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def lake(spark: SparkSession, first_lake: Path, lake_root: str) -> GoldLake:
+def gold_lake(spark: SparkSession, first_lake: Path, lake_root: str) -> GoldLake:
     """A copy of the first lake."""
     shutil.copytree(first_lake, lake_root)
     return GoldLake(spark, lake_root)
 
 
 @pytest.fixture
-def publish(lake: GoldLake, lake_root: str) -> Callable[..., dict[str, int]]:
+def publish(gold_lake: GoldLake, lake_root: str) -> Callable[..., dict[str, int]]:
     """Export the lake and give the counts."""
 
     def done(target: PostgresTarget, **how: object) -> dict[str, int]:
-        report: StageReport = export.publish(lake.work, settings_for(target, lake_root), **how)
+        report: StageReport = export.publish(gold_lake.work, settings_for(target, lake_root), **how)
         return dict(report.counts)
 
     return done

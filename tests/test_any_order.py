@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lakehouse.ingestion.bronze import Response
 from lakehouse.lake.tables import DIM_REGION, GOLD, SILVER, Table
-from tests.lakes import HALF_HOUR, SOURCE, Lake, at, empty_lake, period, region, response, slot_text  # noqa: F401
+from tests.lakes import HALF_HOUR, SOURCE, Lake, at, period, region, response, slot_text
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -86,7 +86,7 @@ def values(lake: Lake, table: Table) -> list[tuple[Any, ...]]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_ends_the_same_in_any_order_and_any_batches(
-    empty_lake: Lake,  # noqa: F811
+    empty_lake: Lake,
     tmp_path_factory: pytest.TempPathFactory,
     answered: list[tuple[list[tuple[int, Any, Any]], int, bool]],
     seed: int,

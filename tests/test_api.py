@@ -7,77 +7,21 @@ import asyncio
 import hashlib
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from lakehouse.errors import ApiUnavailableError, UsageError
-from lakehouse.ingestion.api import Client, Failure
+from lakehouse.ingestion.api import Client
 from lakehouse.ingestion.bronze import Response
-from lakehouse.ingestion.fetching import fetch_all, unreachable
 from lakehouse.ingestion.retries import RefusedError, TransientError, retry_after
 from lakehouse.settings import ApiSettings
-from lakehouse.simulator import Simulator, parse_script
-from lakehouse.windows import Span, Window, plan
+from lakehouse.simulator import Simulator
+from lakehouse.windows import Span, plan
+from tests.api_fixtures import FOREVER, NOW, SLOTS, WINDOW, Time, at, collected, order, until
 
-NOW = datetime(2024, 1, 5, tzinfo=UTC)
-FOREVER = {"times": None}
 MIB = 1024 * 1024
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-WINDOW = Window(at("2024-01-02T00:30"), at("2024-01-02T02:00"))  # four half-hours: 28 kB
-SLOTS = tuple(at(f"2024-01-02T{text}") for text in ("00:00", "00:30", "01:00", "01:30"))
-
-
-class Time:
-    """Seconds that pass only in waits, and the waits."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.waits: list[float] = []
-
-    async def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[Simulator]:
-    async with Simulator(now=NOW) as running:
-        yield running
-
-
-@pytest.fixture
-def own_time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def client_for(api: Simulator, own_time: Time) -> Callable[..., Client]:
-    """A client of the simulator whose waits cost no time; further API settings by name."""
-
-    def made(**settings: Any) -> Client:
-        chosen = ApiSettings(**{"url": api.url, "requests_per_second": 0, "max_body_mib": 1, **settings})
-        return Client(chosen, lambda: datetime.now(UTC), sleep=own_time.sleep, timer=lambda: own_time.now)
-
-    return made
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 (what it looks at says nothing when it changes)
-            await asyncio.sleep(0.005)
-
-
-def order(api: Simulator, *rules: dict[str, Any]) -> None:
-    api.script.add(*parse_script(list(rules)))
 
 
 # --- faults that pass: the next attempt is good
@@ -384,116 +328,3 @@ async def test_says_that_nobody_answers(own_time: Time, client_for: Callable[...
         with pytest.raises(ApiUnavailableError, match=r"http://127\.0\.0\.1:9 cannot be asked"):
             await client.identify()
     assert own_time.waits == [2, 4]
-
-
-# --- many windows
-
-
-async def collected(client: Client, windows: list[Window]) -> list[Response | Failure]:
-    results: list[Response | Failure] = []
-
-    async def take(result: Response | Failure) -> None:
-        results.append(result)
-
-    await fetch_all(client, windows, take)
-    return results
-
-
-async def test_halves_a_window_that_is_too_long(api: Simulator, client_for: Callable[..., Client]) -> None:
-    order(api, {"fault": "window_too_long", "times": 3})
-    week = plan([Span(at("2023-12-01T00:00"), at("2023-12-08T00:00"))])
-    async with client_for(concurrency=1, max_body_mib=32) as client:
-        results = await collected(client, week)
-    assert [result.window for result in results] == [
-        Window(at("2023-12-01T00:30"), at("2023-12-01T21:00")),
-        Window(at("2023-12-01T21:30"), at("2023-12-02T18:00")),
-        Window(at("2023-12-02T18:30"), at("2023-12-04T12:00")),
-        Window(at("2023-12-04T12:30"), at("2023-12-08T00:00")),
-    ]
-    slots = [slot for result in results if isinstance(result, Response) for slot in result.contents.periods]
-    assert (len(slots), len(set(slots))) == (336, 336)
-    assert (min(slots), max(slots)) == (at("2023-12-01T00:00"), at("2023-12-07T23:30"))
-
-
-async def test_does_not_halve_a_day_that_is_refused(api: Simulator, client_for: Callable[..., Client]) -> None:
-    order(api, {"fault": "window_too_long"} | FOREVER)
-    async with client_for() as client:
-        (result,) = await collected(client, plan([Span(at("2023-12-01T00:00"), at("2023-12-02T00:00"))]))
-    assert isinstance(result, Failure)
-    assert (result.error, api.request_count) == ("HTTP 400 Bad Request", 1)
-
-
-async def test_stops_asking_after_several_windows_in_a_row_failed(
-    api: Simulator, own_time: Time, client_for: Callable[..., Client]
-) -> None:
-    windows = plan([Span(at("2024-01-02T00:00"), at("2024-01-02T10:00"))], 1)
-    order(api, {"fault": "status", "status": 502, "match": {"nth": 3}} | FOREVER)
-    async with client_for(concurrency=1, give_up_after=3) as client:
-        results = await collected(client, windows)
-    failures = [result for result in results if isinstance(result, Failure)]
-    assert (len(results), len(failures), api.request_count) == (20, 18, 2 + 3 * 3)
-    assert [failure.asked for failure in failures] == [True] * 3 + [False] * 15
-    assert failures[-1].error == "not asked: 3 windows in a row had failed, the last: HTTP 502 Bad Gateway"
-    error = unreachable(failures)
-    assert (error.exit_code, "18 window(s)" in str(error), "HTTP 502" in str(error)) == (4, True, True)
-
-
-async def test_goes_on_after_single_windows_failed(api: Simulator, client_for: Callable[..., Client]) -> None:
-    windows = plan([Span(at("2024-01-02T00:00"), at("2024-01-02T10:00"))], 1)
-    order(api, {"fault": "status", "status": 404, "match": {"every": 2}} | FOREVER)
-    async with client_for(concurrency=1, give_up_after=2) as client:
-        results = await collected(client, windows)
-    assert sum(isinstance(result, Failure) for result in results) == 10
-    assert api.request_count == 20
-
-
-async def test_survives_a_server_that_goes_and_comes_back(
-    api: Simulator, own_time: Time, client_for: Callable[..., Client]
-) -> None:
-    windows = plan([Span(at("2024-01-02T00:00"), at("2024-01-02T02:00"))], 1)
-    order(api, {"fault": "stall_headers", "match": {"nth": 2}})
-
-    async def sleep(seconds: float) -> None:
-        await own_time.sleep(seconds)
-        await api.start()
-
-    async with client_for(concurrency=1) as client:
-        client.sleep = sleep
-        everything = asyncio.create_task(collected(client, windows))
-        await asyncio.wait_for(api.until_held(), 10)
-        await api.stop()
-        results = await everything
-    assert [slot for result in results if isinstance(result, Response) for slot in result.contents.periods] == list(
-        SLOTS
-    )
-    assert own_time.waits == [2]
-
-
-async def test_asks_no_more_while_its_caller_is_busy_and_ends_when_told_to(
-    api: Simulator, client_for: Callable[..., Client]
-) -> None:
-    windows = plan([Span(at("2024-01-02T00:00"), at("2024-01-03T00:00"))], 1)
-    taken: list[Response | Failure] = []
-
-    async def busy(result: Response | Failure) -> None:
-        taken.append(result)
-        await asyncio.Event().wait()
-
-    async with client_for(concurrency=5) as client:
-        everything = asyncio.create_task(fetch_all(client, windows, busy))
-        await until(lambda: len(taken) == 5)
-        everything.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(everything, 10)
-    assert api.request_count == 5
-
-
-async def test_lets_an_error_of_its_caller_through(api: Simulator, client_for: Callable[..., Client]) -> None:
-    async def fail(result: Response | Failure) -> None:
-        if result.window == WINDOW:
-            raise OSError("no space left")
-
-    async with client_for() as client:
-        with pytest.raises(OSError, match="no space left"):
-            await fetch_all(client, [WINDOW, *plan([Span(SLOTS[0], at("2024-01-03T00:00"))], 1)], fail)
-    assert api.request_count < 49

@@ -10,7 +10,7 @@ from pyspark.errors import PySparkException
 
 from lakehouse.lake import dictionary
 from lakehouse.lake.tables import DIM_REGION, TABLES, Table
-from tests.lakes import Lake, empty_lake  # noqa: F401
+from tests.lakes import Lake
 
 
 def test_keeps_the_data_dictionary_up_to_date() -> None:
@@ -37,7 +37,7 @@ def logged(lake: Lake, table: Table) -> dict[str, Any]:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_creates_each_table_as_declared_in_one_commit(empty_lake: Lake, table: Table) -> None:  # noqa: F811
+def test_creates_each_table_as_declared_in_one_commit(empty_lake: Lake, table: Table) -> None:
     assert empty_lake.work.snapshot(table).version == 0
     found = logged(empty_lake, table)
     assert found["description"] == table.comment
@@ -75,7 +75,7 @@ def test_creates_each_table_as_declared_in_one_commit(empty_lake: Lake, table: T
         "INSERT INTO {} SELECT 1, 'x', 'x', 'continent', NULL",
     ],
 )
-def test_refuses_rows_that_break_a_constraint(empty_lake: Lake, statement: str) -> None:  # noqa: F811
+def test_refuses_rows_that_break_a_constraint(empty_lake: Lake, statement: str) -> None:
     with pytest.raises(
         (PySparkException, Py4JJavaError), match=r"DELTA_(VIOLATE_CONSTRAINT|NOT_NULL_CONSTRAINT)|NOT_NULL"
     ):

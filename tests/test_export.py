@@ -55,8 +55,10 @@ def test_sums_rows_as_postgresql_and_the_shell_do(spark: SparkSession):
     }
 
 
-def test_fills_an_empty_database_and_logs_which_gold_it_equals(any_database: PostgresTarget, lake: GoldLake, publish):
-    lake.fill([ODD_DAY], [LONDON, ENGLAND, ODD_REGION])
+def test_fills_an_empty_database_and_logs_which_gold_it_equals(
+    any_database: PostgresTarget, gold_lake: GoldLake, publish
+):
+    gold_lake.fill([ODD_DAY], [LONDON, ENGLAND, ODD_REGION])
     assert publish(any_database) == {"inserted": 4, "updated": 0, "deleted": 0, "unchanged": 0, "regions_inserted": 3}
     columns = "shortname, intensity_avg, index_mode, fuel_biomass, fuel_wind, is_complete, intensity_min"
     assert query(
@@ -89,14 +91,14 @@ def test_touches_nothing_and_stages_nothing_without_a_change(any_database: Postg
     assert query(any_database, "SELECT count(*) FROM carbon_data.export_log") == [(1,)]
 
 
-def test_stages_only_what_changed_in_gold_since(database: PostgresTarget, lake: GoldLake, publish, staged):
+def test_stages_only_what_changed_in_gold_since(database: PostgresTarget, gold_lake: GoldLake, publish, staged):
     publish(database)
     before = marks(database)
     staged.clear()
-    lake.change(13, SECOND, intensity_avg=Decimal("99.99"))
-    lake.change(13, SECOND, intensity_avg=Decimal("100.00"))
-    lake.delete(18, FIRST)
-    lake.fill([day(18, THIRD)])
+    gold_lake.change(13, SECOND, intensity_avg=Decimal("99.99"))
+    gold_lake.change(13, SECOND, intensity_avg=Decimal("100.00"))
+    gold_lake.delete(18, FIRST)
+    gold_lake.fill([day(18, THIRD)])
     assert publish(database) == {"inserted": 1, "updated": 1, "deleted": 1, "unchanged": 1}
     assert sorted(staged) == [(13, SECOND, False), (18, FIRST, True), (18, THIRD, False)]
     assert published(database) == [(13, FIRST, VALUE), (13, SECOND, Decimal("100.00")), (18, THIRD, VALUE)]
@@ -106,31 +108,36 @@ def test_stages_only_what_changed_in_gold_since(database: PostgresTarget, lake: 
 
 
 def test_brings_a_gold_that_only_moved_house_without_touching_a_row(
-    database: PostgresTarget, lake: GoldLake, publish, staged
+    database: PostgresTarget, gold_lake: GoldLake, publish, staged
 ):
     publish(database)
     before = marks(database)
     staged.clear()
-    DeltaTable.forPath(lake.work.store.spark, lake.work.store.path(GOLD)).optimize().executeCompaction()
-    lake.change(13, SECOND, intensity_avg=VALUE)
+    DeltaTable.forPath(gold_lake.work.store.spark, gold_lake.work.store.path(GOLD)).optimize().executeCompaction()
+    gold_lake.change(13, SECOND, intensity_avg=VALUE)
     assert publish(database) == NOTHING
     assert marks(database) == before
-    assert query(database, "SELECT gold_version FROM carbon_data.export_log ORDER BY 1 DESC") == [(lake.version,), (1,)]
+    assert query(database, "SELECT gold_version FROM carbon_data.export_log ORDER BY 1 DESC") == [
+        (gold_lake.version,),
+        (1,),
+    ]
 
 
-def test_follows_a_restore_of_gold(database: PostgresTarget, lake: GoldLake, publish):
+def test_follows_a_restore_of_gold(database: PostgresTarget, gold_lake: GoldLake, publish):
     publish(database)
-    lake.change(13, SECOND, intensity_avg=Decimal("100.00"))
+    gold_lake.change(13, SECOND, intensity_avg=Decimal("100.00"))
     publish(database)
-    lake.restore(1)
+    gold_lake.restore(1)
     assert publish(database) == {"inserted": 0, "updated": 1, "deleted": 0, "unchanged": 2}
     assert published(database) == [(13, FIRST, VALUE), (13, SECOND, VALUE), (18, FIRST, VALUE)]
 
 
-def test_goes_back_to_a_version_with_its_regions_and_forward_again(database: PostgresTarget, lake: GoldLake, publish):
-    lake.change(13, SECOND, intensity_avg=Decimal("100.00"))
-    lake.delete(18, FIRST)
-    lake.fill([day(18, THIRD)], [LONDON, ENGLAND, {**GB, "shortname": "Great Britain"}])
+def test_goes_back_to_a_version_with_its_regions_and_forward_again(
+    database: PostgresTarget, gold_lake: GoldLake, publish
+):
+    gold_lake.change(13, SECOND, intensity_avg=Decimal("100.00"))
+    gold_lake.delete(18, FIRST)
+    gold_lake.fill([day(18, THIRD)], [LONDON, ENGLAND, {**GB, "shortname": "Great Britain"}])
     newest = [(13, FIRST, VALUE), (13, SECOND, Decimal("100.00")), (18, THIRD, VALUE)]
     name = "SELECT shortname FROM carbon_data.dim_region WHERE regionid = 18"
     publish(database)
@@ -176,29 +183,31 @@ def test_names_and_puts_right_what_hands_changed(database: PostgresTarget, publi
     assert publish(database) == NOTHING
 
 
-def test_puts_right_what_hands_changed_though_gold_moved_on(database: PostgresTarget, lake: GoldLake, publish, caplog):
+def test_puts_right_what_hands_changed_though_gold_moved_on(
+    database: PostgresTarget, gold_lake: GoldLake, publish, caplog
+):
     publish(database)
     edit(database)
-    lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
+    gold_lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
     assert publish(database)["updated"] == 2
     assert published(database) == [(13, FIRST, Decimal("90.00")), (13, SECOND, VALUE), (18, FIRST, VALUE)]
     assert "18 2024-02-28: intensity_avg is 100.00, in Gold 123.45" in caplog.text
 
 
-def test_repairs_without_moving_on(database: PostgresTarget, lake: GoldLake, publish):
+def test_repairs_without_moving_on(database: PostgresTarget, gold_lake: GoldLake, publish):
     publish(database)
     edit(database)
-    lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
+    gold_lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
     publish(database, repair=True)
     assert published(database) == [(13, FIRST, VALUE), (13, SECOND, VALUE), (18, FIRST, VALUE)]
     assert query(database, "SELECT gold_version FROM carbon_data.export_log") == [(1,), (1,)]
 
 
 def test_stages_everything_when_a_hand_edits_while_it_exports(
-    database: PostgresTarget, lake: GoldLake, publish, staged, monkeypatch
+    database: PostgresTarget, gold_lake: GoldLake, publish, staged, monkeypatch
 ):
     publish(database)
-    lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
+    gold_lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
     staged.clear()
     stage_days = staging.stage_days
 
@@ -213,7 +222,7 @@ def test_stages_everything_when_a_hand_edits_while_it_exports(
     assert published(database) == [(13, FIRST, Decimal("90.00")), (13, SECOND, VALUE), (18, FIRST, VALUE)]
 
 
-def test_commits_nothing_when_the_server_alters_what_it_stores(database: PostgresTarget, lake: GoldLake, publish):
+def test_commits_nothing_when_the_server_alters_what_it_stores(database: PostgresTarget, gold_lake: GoldLake, publish):
     publish(database)
     before = published(database)
     edit(
@@ -225,7 +234,7 @@ def test_commits_nothing_when_the_server_alters_what_it_stores(database: Postgre
             FOR EACH ROW EXECUTE FUNCTION public.alter_row()
         """,
     )
-    lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
+    gold_lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
     with pytest.raises(PostgresError, match=r"would differ from Gold in 2024-02; nothing changed\."):
         publish(database)
     assert published(database) == before
@@ -235,13 +244,13 @@ def test_commits_nothing_when_the_server_alters_what_it_stores(database: Postgre
 
 
 def test_looks_at_everything_after_another_lakes_export(
-    spark: SparkSession, database: PostgresTarget, lake: GoldLake, publish, tmp_path: Path
+    spark: SparkSession, database: PostgresTarget, gold_lake: GoldLake, publish, tmp_path: Path
 ):
     publish(database)
     copy = tmp_path / "copy"
-    shutil.copytree(lake.work.store.root, copy)
+    shutil.copytree(gold_lake.work.store.root, copy)
     other = GoldLake(spark, str(copy))
-    lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
+    gold_lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
     other.change(13, SECOND, intensity_avg=Decimal("91.00"))
     publish(database)
     export.publish(other.work, settings_for(database, str(copy)))
@@ -250,37 +259,37 @@ def test_looks_at_everything_after_another_lakes_export(
     assert published(database) == [(13, FIRST, Decimal("90.00")), (13, SECOND, VALUE), (18, FIRST, VALUE)]
 
 
-def test_stages_everything_when_the_change_feed_cannot_be_read(database: PostgresTarget, lake: GoldLake, publish):
+def test_stages_everything_when_the_change_feed_cannot_be_read(database: PostgresTarget, gold_lake: GoldLake, publish):
     publish(database)
-    lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
-    for file in Path(lake.work.store.path(GOLD)).glob("_change_data/*.parquet"):
+    gold_lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
+    for file in Path(gold_lake.work.store.path(GOLD)).glob("_change_data/*.parquet"):
         file.unlink()
     assert publish(database)["updated"] == 1
     assert published(database)[0] == (13, FIRST, Decimal("90.00"))
 
 
-def test_exports_a_region_whose_parent_is_not_there(database: PostgresTarget, lake: GoldLake, publish):
-    lake.name([LONDON, GB])
+def test_exports_a_region_whose_parent_is_not_there(database: PostgresTarget, gold_lake: GoldLake, publish):
+    gold_lake.name([LONDON, GB])
     assert publish(database)["inserted"] == 3
     assert query(database, "SELECT regionid FROM carbon_data.dim_region ORDER BY 1") == [(13,), (18,)]
 
 
-def test_names_a_day_whose_region_is_not_there(database: PostgresTarget, lake: GoldLake, publish):
-    lake.name([LONDON])
+def test_names_a_day_whose_region_is_not_there(database: PostgresTarget, gold_lake: GoldLake, publish):
+    gold_lake.name([LONDON])
     with pytest.raises(PostgresError, match="speak of a region that is not there; run `lakehouse gold`"):
         publish(database)
     assert published(database) == []
 
 
 def test_exports_as_the_writer_into_what_the_owner_migrated(
-    empty_database: PostgresTarget, new_login, lake: GoldLake, lake_root: str
+    empty_database: PostgresTarget, new_login, gold_lake: GoldLake, lake_root: str
 ):
     alone = new_login(empty_database)
     with pytest.raises(PostgresError, match=r"lacks 0001_regions_and_days\.sql, .*LAKEHOUSE_POSTGRES__OWNER_URL"):
-        export.publish(lake.work, settings_for(alone, lake_root))
+        export.publish(gold_lake.work, settings_for(alone, lake_root))
     migrations.migrate(empty_database)
     writer = new_login(empty_database, "lakehouse_writer")
     for chosen in (settings_for(writer, lake_root), settings_for(writer, lake_root, owner=empty_database)):
         edit(empty_database, "DELETE FROM carbon_data.carbon_intensity_daily")
-        assert export.publish(lake.work, chosen).counts["inserted"] == 3
+        assert export.publish(gold_lake.work, chosen).counts["inserted"] == 3
     assert published(empty_database) == [(13, FIRST, VALUE), (13, SECOND, VALUE), (18, FIRST, VALUE)]

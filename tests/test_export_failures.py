@@ -28,19 +28,19 @@ WRONG = "top" + "secret"
 
 
 @pytest.fixture
-def changed(database: PostgresTarget, lake: GoldLake, publish) -> Iterator[PostgresTarget]:
+def changed(database: PostgresTarget, gold_lake: GoldLake, publish) -> Iterator[PostgresTarget]:
     """A database with the lake's first version, when the lake has a second."""
     publish(database)
-    lake.change(13, FIRST, intensity_avg=NEW)
+    gold_lake.change(13, FIRST, intensity_avg=NEW)
     yield database
     assert publish(database) == {"inserted": 0, "updated": 1, "deleted": 0, "unchanged": 2}
     assert published(database)[0] == (13, FIRST, NEW)
     assert query(database, "SELECT gold_version FROM carbon_data.export_log ORDER BY export_id") == [(1,), (2,)]
 
 
-def failure(lake: GoldLake, target: PostgresTarget) -> LakehouseError:
+def failure(gold_lake: GoldLake, target: PostgresTarget) -> LakehouseError:
     with pytest.raises(LakehouseError) as failed:
-        export.publish(lake.work, settings_for(target, lake.work.store.root))
+        export.publish(gold_lake.work, settings_for(target, gold_lake.work.store.root))
     assert target.password
     assert target.password not in "".join(traceback.format_exception(failed.value))
     assert "\n" not in str(failed.value)
@@ -71,20 +71,20 @@ def trigger(target: PostgresTarget, body: str) -> None:
         ("RAISE EXCEPTION 'no' USING ERRCODE = '22001';", "a text is too long for its column"),
     ],
 )
-def test_names_what_stops_the_staging(changed: PostgresTarget, lake: GoldLake, body: str, sentence: str):
+def test_names_what_stops_the_staging(changed: PostgresTarget, gold_lake: GoldLake, body: str, sentence: str):
     trigger(changed, body)
-    assert sentence in str(failure(lake, changed))
+    assert sentence in str(failure(gold_lake, changed))
     assert published(changed)[0] == (13, FIRST, OLD)
     edit(changed, "DROP FUNCTION public.fails CASCADE")
 
 
-def test_commits_nothing_once_its_own_session_was_killed(changed: PostgresTarget, lake: GoldLake):
+def test_commits_nothing_once_its_own_session_was_killed(changed: PostgresTarget, gold_lake: GoldLake):
     trigger(
         changed,
         "PERFORM pg_terminate_backend(pid, 5000) FROM pg_locks"
         " WHERE locktype = 'advisory' AND pid <> pg_backend_pid();",
     )
-    failed = failure(lake, changed)
+    failed = failure(gold_lake, changed)
     assert type(failed) is PostgresError
     assert "ended the session; run the command again" in str(failed)
     assert published(changed)[0] == (13, FIRST, OLD)
@@ -92,7 +92,7 @@ def test_commits_nothing_once_its_own_session_was_killed(changed: PostgresTarget
 
 
 def test_names_a_password_that_was_changed_between_both_connections(
-    changed: PostgresTarget, lake: GoldLake, new_login, monkeypatch
+    changed: PostgresTarget, gold_lake: GoldLake, new_login, monkeypatch
 ):
     writer = new_login(changed, "lakehouse_writer")
     stage_days = staging.stage_days
@@ -101,7 +101,7 @@ def test_names_a_password_that_was_changed_between_both_connections(
         "stage_days",
         lambda rows, run_id, target: stage_days(rows, run_id, replace(target, password=WRONG)),
     )
-    failed = failure(lake, replace(writer, password=writer.password))
+    failed = failure(gold_lake, replace(writer, password=writer.password))
     assert "the login was refused; check user and password (28P01" in str(failed)
     assert WRONG not in "".join(traceback.format_exception(failed))
     monkeypatch.undo()
@@ -114,24 +114,24 @@ def test_names_a_password_that_was_changed_between_both_connections(
         ({"database": "nowhere"}, "has no database 'nowhere'; create it first"),
     ],
 )
-def test_names_what_is_wrong_with_the_url(database: PostgresTarget, lake: GoldLake, broken, sentence: str):
-    assert sentence in str(failure(lake, replace(database, **broken)))
+def test_names_what_is_wrong_with_the_url(database: PostgresTarget, gold_lake: GoldLake, broken, sentence: str):
+    assert sentence in str(failure(gold_lake, replace(database, **broken)))
 
 
-def test_waits_for_another_export_and_then_gives_up(changed: PostgresTarget, lake: GoldLake, monkeypatch):
+def test_waits_for_another_export_and_then_gives_up(changed: PostgresTarget, gold_lake: GoldLake, monkeypatch):
     monkeypatch.setattr(export, "LOCK_WAIT_SECONDS", 0.2)
     with mirror.export_lock(changed):
-        failed = failure(lake, changed)
+        failed = failure(gold_lake, changed)
     assert type(failed) is LakeLockedError
     assert failed.exit_code == 5
 
 
-def test_survives_a_server_that_dies_after_staging(lake: GoldLake, lake_root: str, monkeypatch):
+def test_survives_a_server_that_dies_after_staging(gold_lake: GoldLake, lake_root: str, monkeypatch):
     chosen = settings.load({"root": lake_root})
     server = EmbeddedPostgres(chosen.embedded_data)
     with server as target:
-        export.publish(lake.work, chosen)
-        lake.change(13, FIRST, intensity_avg=NEW)
+        export.publish(gold_lake.work, chosen)
+        gold_lake.change(13, FIRST, intensity_avg=NEW)
         stage_days = staging.stage_days
 
         def then_die(rows, run_id, target) -> None:
@@ -147,16 +147,16 @@ def test_survives_a_server_that_dies_after_staging(lake: GoldLake, lake_root: st
         with monkeypatch.context() as patched:
             patched.setattr(staging, "stage_days", then_die)
             with pytest.raises(PostgresError, match="ended the session; run the command again"):
-                export.publish(lake.work, chosen)
+                export.publish(gold_lake.work, chosen)
         with server as again:
             assert published(again)[0] == (13, FIRST, OLD)
-            assert dict(export.publish(lake.work, chosen).counts)["updated"] == 1
+            assert dict(export.publish(gold_lake.work, chosen).counts)["updated"] == 1
             assert published(again)[:2] == [(13, FIRST, NEW), (13, SECOND, OLD)]
             assert target.database == again.database
 
 
-def test_says_that_golds_files_are_gone(database: PostgresTarget, lake: GoldLake):
-    for file in Path(lake.work.store.path(GOLD)).glob("*.parquet"):
+def test_says_that_golds_files_are_gone(database: PostgresTarget, gold_lake: GoldLake):
+    for file in Path(gold_lake.work.store.path(GOLD)).glob("*.parquet"):
         file.unlink()
-    assert "cannot be read: Object Store error: Object at location " in str(failure(lake, database))
+    assert "cannot be read: Object Store error: Object at location " in str(failure(gold_lake, database))
     assert published(database) == []

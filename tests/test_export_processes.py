@@ -41,7 +41,7 @@ def row_lock(target: PostgresTarget) -> Iterator[None]:
         yield
 
 
-def exporter(lake: GoldLake, target: PostgresTarget, folder: Path) -> subprocess.Popen[bytes]:
+def exporter(gold_lake: GoldLake, target: PostgresTarget, folder: Path) -> subprocess.Popen[bytes]:
     """`lakehouse export` with its password in a password file."""
     passwords = folder / "pgpass"
     passwords.write_text(f"*:*:*:{target.user}:{target.password}\n")
@@ -51,7 +51,7 @@ def exporter(lake: GoldLake, target: PostgresTarget, folder: Path) -> subprocess
         [sys.executable, "-c", "from lakehouse.cli import main; main()", "export"],
         env={
             **clean,
-            "LAKEHOUSE_ROOT": lake.work.store.root,
+            "LAKEHOUSE_ROOT": gold_lake.work.store.root,
             "LAKEHOUSE_POSTGRES__URL": f"postgresql://{target.user}@{target.address}/{target.database}",
             "PGPASSFILE": str(passwords),
         },
@@ -70,15 +70,15 @@ def arguments(process: psutil.Process) -> list[str]:
 
 
 def test_loses_nothing_when_killed_before_commit(
-    database: PostgresTarget, lake: GoldLake, publish, new_login, tmp_path: Path, monkeypatch
+    database: PostgresTarget, gold_lake: GoldLake, publish, new_login, tmp_path: Path, monkeypatch
 ):
     publish(database)
-    lake.change(13, FIRST, intensity_avg=NEW)
-    lake.delete(13, SECOND)
-    lake.fill([day(18, THIRD)])
+    gold_lake.change(13, FIRST, intensity_avg=NEW)
+    gold_lake.delete(13, SECOND)
+    gold_lake.fill([day(18, THIRD)])
     writer = new_login(database, "lakehouse_writer")
     with row_lock(database):
-        process = exporter(lake, writer, tmp_path)
+        process = exporter(gold_lake, writer, tmp_path)
         family = [psutil.Process(process.pid)]
         try:
             wait_until(database, WAITING, START_SECONDS)
@@ -90,7 +90,7 @@ def test_loses_nothing_when_killed_before_commit(
             monkeypatch.setattr(export, "LOCK_WAIT_SECONDS", 0.2)
             with pytest.raises(LakeLockedError, match="Another export"):
                 publish(database)
-            monkeypatch.setenv("LAKEHOUSE_ROOT", lake.work.store.root)
+            monkeypatch.setenv("LAKEHOUSE_ROOT", gold_lake.work.store.root)
             assert cli.exit_code(["export"]) == 5
 
             process.send_signal(signal.SIGKILL)
@@ -129,10 +129,10 @@ logger.pg.level = trace
 
 
 def test_never_tells_the_password_however_much_it_logs(
-    database: PostgresTarget, lake: GoldLake, publish, tmp_path: Path
+    database: PostgresTarget, gold_lake: GoldLake, publish, tmp_path: Path
 ):
     publish(database)
-    lake.change(13, FIRST, intensity_avg=NEW)
+    gold_lake.change(13, FIRST, intensity_avg=NEW)
     edit(
         database,
         """
@@ -159,7 +159,7 @@ def test_never_tells_the_password_however_much_it_logs(
         env={
             **clean,
             "JAVA_HOME": str(java.find(os.environ)),
-            "LAKEHOUSE_ROOT": lake.work.store.root,
+            "LAKEHOUSE_ROOT": gold_lake.work.store.root,
             "LAKEHOUSE_POSTGRES__URL": f"postgresql://{database.user}@{database.address}/{database.database}",
             "PGPASSWORD": str(database.password),
         },

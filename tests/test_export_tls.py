@@ -69,9 +69,11 @@ def tls_server(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             yield replace(target, sslmode="verify-full", host="localhost")
 
 
-def test_exports_to_a_server_that_both_drivers_verified(tls_server: PostgresTarget, lake: GoldLake, certificates: Path):
+def test_exports_to_a_server_that_both_drivers_verified(
+    tls_server: PostgresTarget, gold_lake: GoldLake, certificates: Path
+):
     query_part = f"sslmode=verify-full&sslrootcert={certificates / 'ours.crt'}"
-    export.publish(lake.work, settings_for(tls_server, lake.work.store.root, query=query_part))
+    export.publish(gold_lake.work, settings_for(tls_server, gold_lake.work.store.root, query=query_part))
     trusting = replace(tls_server, sslrootcert=str(certificates / "ours.crt"))
     assert len(published(trusting)) == 3
     assert query(trusting, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") == [(True,)]
@@ -86,14 +88,20 @@ def test_exports_to_a_server_that_both_drivers_verified(tls_server: PostgresTarg
     ],
 )
 def test_refuses_a_server_that_it_cannot_verify(
-    tls_server: PostgresTarget, lake: GoldLake, certificates: Path, change: dict[str, str], reasons: tuple[str, str]
+    tls_server: PostgresTarget,
+    gold_lake: GoldLake,
+    certificates: Path,
+    change: dict[str, str],
+    reasons: tuple[str, str],
 ):
     file = change["sslrootcert"]
     fields = {**change, "sslrootcert": file if file == "system" else str(certificates / file)}
     with pytest.raises(PostgresError) as by_libpq, mirror.export_lock(replace(tls_server, **fields)):
         pass
     with pytest.raises(PostgresError) as by_jdbc:
-        staging.stage_days(lake.days().withColumn("is_deleted", F.lit(False)), "run", replace(tls_server, **fields))
+        staging.stage_days(
+            gold_lake.days().withColumn("is_deleted", F.lit(False)), "run", replace(tls_server, **fields)
+        )
     for refusal, reason in zip((by_libpq, by_jdbc), reasons, strict=True):
         assert reason in str(refusal.value)
         assert tls_server.password not in str(refusal.value)

@@ -63,9 +63,9 @@ def test_proves_without_spark_that_postgresql_equals_gold(
     assert marks(database) == before
 
 
-def test_says_that_gold_has_moved_on(call: Call, database: PostgresTarget, lake: GoldLake, publish):
+def test_says_that_gold_has_moved_on(call: Call, database: PostgresTarget, gold_lake: GoldLake, publish):
     publish(database)
-    lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
+    gold_lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
     code, _, said = call("export", "--verify")
     assert code == 0
     assert said.endswith("; Gold is at version 2, `lakehouse export` brings it\n")
@@ -110,8 +110,8 @@ def test_shows_each_difference_and_repairs_it(call: Call, database: PostgresTarg
     assert call("export", "--verify")[0] == 0
 
 
-def test_exports_a_version_and_refuses_one_that_is_not_there(call: Call, database: PostgresTarget, lake: GoldLake):
-    lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
+def test_exports_a_version_and_refuses_one_that_is_not_there(call: Call, database: PostgresTarget, gold_lake: GoldLake):
+    gold_lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
     code, out, _ = call("export", "--version", "1", "--json")
     assert code == 0
     stage = json.loads(out)["stages"][0]
@@ -123,7 +123,7 @@ def test_exports_a_version_and_refuses_one_that_is_not_there(call: Call, databas
 
 
 def test_says_that_there_is_nothing_to_verify_yet(
-    call: Call, database: PostgresTarget, lake: GoldLake, monkeypatch: pytest.MonkeyPatch
+    call: Call, database: PostgresTarget, gold_lake: GoldLake, monkeypatch: pytest.MonkeyPatch
 ):
     code, _, said = call("export", "--verify")
     assert (code, said.split(" to ")[0]) == (1, "error: Nothing has been exported")

@@ -26,7 +26,7 @@ def lake(settings_for: Callable[..., Settings], lake_root: str) -> Settings:
 
 def found(lake: Settings, start: str | None = None, end: str | None = None) -> list[tuple[Any, ...]]:
     """The gaps as (from, to, cause, regions, detail)."""
-    rows = [gap.row() for gap in gaps.find(lake, start and at(start), end and at(end)).gaps]  # type: ignore[arg-type]
+    rows = [gap.row() for gap in gaps.find(lake, start and at(start), end and at(end)).gaps]  # type: ignore[arg-type]  # None or a time
     return [
         (f"{row['from']:%d %H:%M}", f"{row['to']:%d %H:%M}", row["cause"], row["regions"], row["detail"])
         for row in rows

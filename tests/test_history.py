@@ -180,7 +180,7 @@ def test_goes_back_and_rolls_forward_again(chosen: Settings, told: Lake, caplog:
     for table in tables:
         assert comparison.diff(chosen, table, "1", str(told.work.snapshot(table).version)).differing == 0
     assert told.rows(BRONZE, "landing") == [(1,), (2,)]
-    assert explanation.explain(chosen, 13, DAY, "3").gold["intensity_avg"] == Decimal("101.33")  # type: ignore[index]
+    assert explanation.explain(chosen, 13, DAY, "3").gold["intensity_avg"] == Decimal("101.33")  # type: ignore[index]  # it is there
     assert [stage.version for stage in run(chosen, lambda started: started.restore("1")).stages] == [None] * 4
 
     caplog.clear()

@@ -34,7 +34,7 @@ def lake(settings_for: Callable[..., Settings], lake_root: str, simulator: Threa
 
 
 def asked(lake: Settings, start: str | None, end: str | None, *, force: bool = False) -> list[tuple[str, str, str]]:
-    rows, _ = planning.requests(lake, start and at(start), end and at(end), force=force)  # type: ignore[arg-type]
+    rows, _ = planning.requests(lake, start and at(start), end and at(end), force=force)  # type: ignore[arg-type]  # None or a time
     return [(f"{row['window_start']:%d %H:%M}", f"{row['window_end']:%d %H:%M}", row["why"]) for row in rows]
 
 

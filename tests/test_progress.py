@@ -8,7 +8,7 @@ import pytest
 
 from lakehouse.lake import cursors
 from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER, TABLES, Table
-from tests.lakes import Lake, empty_lake, lake, period, periods, region, response  # noqa: F401
+from tests.lakes import Lake, period, periods, region, response
 
 pytestmark = pytest.mark.integration
 
@@ -16,7 +16,7 @@ UNCHANGED = {"inserted": 0, "updated": 0, "deleted": 0}
 
 
 @pytest.fixture(scope="module")
-def loaded(empty_lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:  # noqa: F811
+def loaded(empty_lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Two days of two regions, then one half-hour revised, and one piece in quarantine. Only ever copied.
 
     Silver, Gold: version 1 the first load, version 2 the revision. The quarantine: version 1.
@@ -48,7 +48,7 @@ def copied(loaded: Lake, tmp_path: Path) -> Lake:
     return loaded.copy(tmp_path / "lake")
 
 
-def changed(lake: Lake) -> list[dict[str, int]]:  # noqa: F811
+def changed(lake: Lake) -> list[dict[str, int]]:
     """What a run changes in Silver, Gold and the regions; afterwards nothing differs from a full computation."""
     done = lake.derive()
     again = lake.derive(full=True)
@@ -116,13 +116,13 @@ def test_rights_the_quarantine(copied: Lake, statement: str) -> None:
     ]
 
 
-def made_anew(lake: Lake, table: Table) -> None:  # noqa: F811
+def made_anew(lake: Lake, table: Table) -> None:
     shutil.rmtree(lake.store.path(table))
     lake.store.spark.catalog.clearCache()
     lake.store.ensure(*TABLES)
 
 
-def replaced(lake: Lake, table: Table) -> None:  # noqa: F811
+def replaced(lake: Lake, table: Table) -> None:
     lake.sql("CREATE OR REPLACE TABLE {0} USING delta AS SELECT * FROM {0} LIMIT 1", table)
 
 
@@ -155,7 +155,7 @@ def test_trusts_no_table_of_a_copy_that_went_its_own_way(loaded: Lake, tmp_path:
 
 def test_rights_a_table_whose_log_was_cleaned(copied: Lake) -> None:
     for table in (BRONZE, SILVER, GOLD):
-        copied.store.spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(  # type: ignore[union-attr]
+        copied.store.spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(  # type: ignore[union-attr]  # a local session has a JVM
             copied.store.spark._jsparkSession, copied.store.path(table)
         ).checkpoint()
     for table in (BRONZE, SILVER, GOLD):
@@ -198,7 +198,7 @@ def test_takes_older_dates_in_any_order(copied: Lake) -> None:
     assert changed(copied) == [only(inserted=2), only(inserted=2), UNCHANGED]
 
 
-def test_lets_a_late_import_of_an_older_answer_change_nothing(lake: Lake) -> None:  # noqa: F811
+def test_lets_a_late_import_of_an_older_answer_change_nothing(lake: Lake) -> None:
     for forecast, received in ((10, "2024-01-03T01:00"), (10, "2024-01-03T03:00"), (20, "2024-01-03T02:00")):
         lake.land(response(periods("2024-01-01T00:00", [forecast], [13]), received))
         lake.silver()
@@ -206,7 +206,7 @@ def test_lets_a_late_import_of_an_older_answer_change_nothing(lake: Lake) -> Non
     assert lake.work.snapshot(SILVER).version == 1
 
 
-def test_asks_only_responses_that_it_has_read_about_a_half_hour(lake: Lake) -> None:  # noqa: F811
+def test_asks_only_responses_that_it_has_read_about_a_half_hour(lake: Lake) -> None:
     """A consumed response that is read again beside a late one may itself be out of date elsewhere."""
     lake.land(response(periods("2024-01-01T00:00", [11, 12, 13], [13]), "2024-01-03T02:00"))
     lake.land(response(periods("2024-01-01T00:30", [22], [13]), "2024-01-03T03:00"))

@@ -22,7 +22,7 @@ from lakehouse.simulator import kinds
 from lakehouse.simulator.answers import CarbonIntensityApi
 from lakehouse.simulator.edits import edited
 from lakehouse.windows import Window
-from tests.lakes import MIX, Lake, at, empty_lake, lake, period, region, response  # noqa: F401
+from tests.lakes import MIX, Lake, at, period, region, response
 
 DEFECTS: list[tuple[Callable[[bytes], bytes | None], dict[str, int], int]] = [
     # the fault; how many pieces broke which rules; rows of Silver, of 2 half-hours x 18 regions
@@ -65,7 +65,7 @@ def received(number: int, body: bytes) -> Response:
 
 
 @pytest.mark.integration
-def test_puts_every_defect_where_it_belongs(lake: Lake) -> None:  # noqa: F811
+def test_puts_every_defect_where_it_belongs(lake: Lake) -> None:
     bodies = [fault(answered(number)) for number, (fault, _, _) in enumerate(DEFECTS)]
     assert all(body is not None and body != answered(number) for number, body in enumerate(bodies))
     responses = [received(number, body or b"") for number, body in enumerate(bodies)]
@@ -94,7 +94,7 @@ def test_puts_every_defect_where_it_belongs(lake: Lake) -> None:  # noqa: F811
 
 
 @pytest.mark.integration
-def test_keeps_what_is_not_known_beside_the_row(lake: Lake) -> None:  # noqa: F811
+def test_keeps_what_is_not_known_beside_the_row(lake: Lake) -> None:
     storage = {**MIX, "storage": 0.25, "wind": 19.75}
     odd = region(13, mix=storage, note={"b": 1.50, "a": [None, "x"]})
     odd["intensity"] = {"forecast": 100, "actual": 95, "index": "low"}
@@ -129,7 +129,7 @@ def test_keeps_what_is_not_known_beside_the_row(lake: Lake) -> None:  # noqa: F8
 
 
 @pytest.mark.integration
-def test_stops_before_it_writes_anything(lake: Lake) -> None:  # noqa: F811
+def test_stops_before_it_writes_anything(lake: Lake) -> None:
     lake.land(
         response([period("2024-01-02T12:00", region(12, "n/a"), region(13, shortname="Londinium"))], "2024-01-03"),
         response([period("2024-01-02T12:30", region(13, actual=1))], "2024-01-03"),
@@ -151,7 +151,7 @@ def test_stops_before_it_writes_anything(lake: Lake) -> None:  # noqa: F811
 
 @pytest.mark.integration
 def test_records_every_rule_of_every_run(
-    lake: Lake,  # noqa: F811
+    lake: Lake,
     settings_for: Callable[..., Settings],
     run_with: Callable[..., Report],
 ) -> None:
@@ -182,7 +182,7 @@ def test_records_every_rule_of_every_run(
 
 @pytest.mark.integration
 def test_reads_a_response_that_changed_nothing_only_once(
-    lake: Lake,  # noqa: F811
+    lake: Lake,
     settings_for: Callable[..., Settings],
     run_with: Callable[..., Report],
 ) -> None:

@@ -12,7 +12,7 @@ from lakehouse.refinement import quarantine
 from lakehouse.refinement.quality import RULES, WARN, Rules
 from lakehouse.refinement.refining import Contract
 from lakehouse.settings import Settings
-from tests.lakes import Lake, empty_lake, lake, period, region, response  # noqa: F401
+from tests.lakes import Lake, period, region, response
 
 pytestmark = pytest.mark.integration
 
@@ -30,7 +30,7 @@ def extreme(regionid: int, forecast: object) -> dict[str, object]:
 
 
 @pytest.fixture
-def refusing(lake: Lake) -> Lake:  # noqa: F811
+def refusing(lake: Lake) -> Lake:
     """Four pieces with a label that is not known, one of them with a second fault; of one there is a newer value.
 
     12:00 region 12 has an older good value of 90.

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from bench.tools import reader
 from lakehouse.lake import delta_log
 from lakehouse.lake.tables import DIM_REGION, GOLD, QUARANTINE, SILVER, Table
-from tests.lakes import Lake, empty_lake, lake, period, periods, region, response  # noqa: F401
+from tests.lakes import Lake, period, periods, region, response
 
 pytestmark = pytest.mark.integration
 
@@ -46,7 +46,7 @@ def through_duckdb(_: SparkSession, path: str, version: int, table: Table) -> Ro
 READERS: list[Callable[[SparkSession, str, int, Table], Rows]] = [through_spark, through_delta_rs, through_duckdb]
 
 
-def test_reads_the_same_whoever_reads(lake: Lake, spark: SparkSession) -> None:  # noqa: F811
+def test_reads_the_same_whoever_reads(lake: Lake, spark: SparkSession) -> None:
     odd = region(13, -20, shortname="Lond\u00f6n | \\N", actual=95)
     lake.land(response([*periods("2024-01-01T23:00", [100, 101, 102]), period("2024-01-02T12:00", odd)], "2024-01-03"))
     lake.derive()

@@ -43,14 +43,14 @@ def test_gives_the_same_rows_each_way(spark: SparkSession, tmp_path: Path, place
     assert early["intensity_forecast"].to_pylist() == [-1]
 
 
-def test_starts_a_jvm_that_fits_the_work(
+def test_says_how_much_there_is_to_do_when_it_starts_a_jvm(
     monkeypatch: pytest.MonkeyPatch, settings_of: Callable[..., Settings], lake_root: str
 ) -> None:
-    opened: list[bool] = []
-    monkeypatch.setattr(session, "open_session", lambda _, *, is_brief: opened.append(is_brief))
-    for half_hours in (60_000, 60_001):
+    opened: list[int | None] = []
+    monkeypatch.setattr(session, "open_session", lambda _, *, half_hours: opened.append(half_hours))
+    for half_hours in (48, 60_001):
         run = Run(settings_of(lake_root), "run")
         run._expect(lambda half_hours=half_hours: half_hours)
         run._begin_opening().result()
         run._expect(lambda: 0)  # too late: it has been opened
-    assert opened == [True, False]
+    assert opened == [48, 60_001]

@@ -19,7 +19,7 @@ from lakehouse.lake.upgrades import Addition, Upgrade
 from lakehouse.postgres import PostgresTarget, connect
 from lakehouse.publishing import migrations
 from tests.conftest import PROJECT
-from tests.lakes import MIX, Lake, empty_lake, lake, period, region, response  # noqa: F401
+from tests.lakes import MIX, Lake, period, region, response
 
 STORAGE = Column("fuel_storage", "DECIMAL(5,2)", "Share from storage", nullable=True)
 NEWER = replace(SILVER, schema=2, columns=(*SILVER.columns[:15], STORAGE, *SILVER.columns[15:]))
@@ -55,7 +55,7 @@ def test_says_what_to_do_where_no_upgrade_leads(
 
 
 @pytest.mark.integration
-def test_refuses_a_lake_of_a_newer_release(lake: Lake) -> None:  # noqa: F811
+def test_refuses_a_lake_of_a_newer_release(lake: Lake) -> None:
     lake.sql("ALTER TABLE {} SET TBLPROPERTIES ('lakehouse.schema' = '7')", DIM_REGION)
     with pytest.raises(LakehouseError, match=r"gold\.dim_region was written by a newer release"):
         Store(lake.store.spark, lake.store.root).ensure(DIM_REGION)
@@ -93,7 +93,7 @@ def next_release(place: Path) -> Path:
 
 @pytest.mark.slow
 def test_carries_a_new_fuel_from_bronze_to_postgresql(
-    lake: Lake,  # noqa: F811
+    lake: Lake,
     tmp_path: Path,
     database: PostgresTarget,
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from lakehouse.pipeline import Report, Run
 from lakehouse.settings import Settings
-from tests.lakes import Lake, empty_lake, period, periods, region, response  # noqa: F401
+from tests.lakes import Lake, period, periods, region, response
 
 DERIVED = ("silver", "gold")
 
@@ -21,7 +21,7 @@ def derived(settings: Settings, command: str = "run", wanted: tuple[str, ...] = 
 
 @pytest.fixture(scope="session")
 def told_once(
-    empty_lake: Lake,  # noqa: F811
+    empty_lake: Lake,
     tmp_path_factory: pytest.TempPathFactory,
     settings_of: Callable[[str], Settings],
 ) -> Lake:

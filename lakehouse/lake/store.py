@@ -216,9 +216,9 @@ class Store:
             if DELETE in kinds:
                 merge = merge.whenMatchedDelete(F.col(f"s.{CHANGE}") == DELETE)
             if UPDATE in kinds:
-                merge = merge.whenMatchedUpdate(F.col(f"s.{CHANGE}") == UPDATE, set=assignments)  # type: ignore[arg-type]
+                merge = merge.whenMatchedUpdate(F.col(f"s.{CHANGE}") == UPDATE, set=assignments)  # type: ignore[arg-type]  # a dict of columns is one of texts or columns
             if INSERT in kinds:
-                merge = merge.whenNotMatchedInsert(F.col(f"s.{CHANGE}") == INSERT, values=assignments)  # type: ignore[arg-type]
+                merge = merge.whenNotMatchedInsert(F.col(f"s.{CHANGE}") == INSERT, values=assignments)  # type: ignore[arg-type]  # as above
             merge.execute()
         return self._written(table)
 

@@ -185,4 +185,4 @@ def _fits(value: object, hint: object) -> bool:
         return isinstance(value, dict) and all(isinstance(part, str) for part in value.values())
     if isinstance(value, bool):
         return hint in (bool, object)
-    return isinstance(value, hint)  # type: ignore[arg-type]
+    return isinstance(value, hint)  # type: ignore[arg-type]  # a hint of a field is a class or a union of them

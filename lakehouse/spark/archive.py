@@ -102,7 +102,7 @@ def train(into: Path) -> None:
             with run.recorded():
                 run.take_in([file], None, ReceivedAt(LATER))
                 run.derive(["silver"])
-        jvm = SparkContext._gateway.proc  # type: ignore[union-attr]
+        jvm = SparkContext._gateway.proc  # type: ignore[union-attr]  # it is running
         run.work.store.spark.stop()
         jvm.stdin.close()  # which is how it learns that it is to end
         jvm.wait(LARGEST_WAIT)
