@@ -63,14 +63,6 @@ def test_starts_spark_and_delta_from_the_archive(tmp_path: Path) -> None:
     assert any("io.delta" in line or "sql.delta" in line for line in shared)
 
 
-@pytest.mark.integration
-def test_lays_the_archive_where_it_need_not_be_rewritten(java_home: Path) -> None:
-    command = [str(java_home / "bin" / "java"), *archive.options(java_home).split(), "-Xlog:cds=info", "-version"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "trying to map" in said.stdout
-    assert "alternative address" not in said.stdout
-
-
 def test_says_that_the_archive_could_not_be_made(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "NO_CONF", cache / "conf")
     monkeypatch.setattr(archive.sys, "executable", "/bin/false")

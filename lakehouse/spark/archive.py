@@ -27,8 +27,6 @@ LARGEST_WAIT = 600
 """Seconds that a JVM may take to run and to write its archive."""
 QUIET = "-Xlog:cds=off -Xlog:cds+dynamic=off"
 """An archive that no longer fits is left aside without a word: what is lost is a second or two."""
-IN_PLACE = "-XX:+UnlockDiagnosticVMOptions -XX:ArchiveRelocationMode=0"
-"""The archive where it was made to lie, if that is free: elsewhere all of its 200 MB have to be rewritten in memory."""
 TRAIN = "--train"
 CACHE = resources.path("spark-defaults.conf").parent / ".cache" / "cds"
 """The project's own place for the archive."""
@@ -47,7 +45,7 @@ def find(java_home: Path) -> Path | None:
 def options(java_home: Path) -> str:
     """The JVM's options that use the archive; none where there is none."""
     archive = find(java_home)
-    return f"-XX:SharedArchiveFile={archive} {IN_PLACE} {QUIET}" if archive else ""
+    return f"-XX:SharedArchiveFile={archive} {QUIET}" if archive else ""
 
 
 def make() -> Path:
