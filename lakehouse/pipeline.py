@@ -208,10 +208,12 @@ class Run:
         self.listener.stage_ended(done)
         return done
 
-    def fetch(self, start: datetime | None, end: datetime | None, *, force: bool = False) -> StageReport:
-        """Bronze from the API: what of ``[start, end)`` is missing or may have changed."""
+    def fetch(
+        self, start: datetime | None, end: datetime | None, *, force: bool = False, full: bool = False
+    ) -> StageReport:
+        """Bronze from the API: what of ``[start, end)`` is missing or may have changed; ``full``: all is derived."""
         self.listener.stage_began("bronze")
-        return self.stage(lambda: ingest.until_interrupted(self._fetch(start, end, force=force)))
+        return self.stage(lambda: ingest.until_interrupted(self._fetch(start, end, force=force, full=full)))
 
     def take_in(self, paths: Sequence[Path], source: str | None, received_at: ReceivedAt) -> StageReport:
         """Bronze from files."""
@@ -220,10 +222,7 @@ class Run:
 
     def derive(self, wanted: Sequence[str], *, full: bool = False) -> None:
         """Silver, Gold with its regions, and the export, as far as wanted, in this order."""
-        if full:
-            self._begin_opening()
-        else:
-            self._expect(lambda: scope.pending_periods(self.work))
+        self._expect(lambda: scope.pending_periods(self.work, full=full))
         if not full and (tables := restoring.set_back(self.work)):
             log.warning(
                 "%s had been restored to an older state; this run rolls forward from Bronze.", " and ".join(tables)
@@ -287,7 +286,7 @@ class Run:
         contract = quarantine.contract(self.settings)
         return self.stage(lambda: refining.refine(self.work, again=True, contract=contract))
 
-    async def _fetch(self, start: datetime | None, end: datetime | None, *, force: bool) -> StageReport:
+    async def _fetch(self, start: datetime | None, end: datetime | None, *, force: bool, full: bool) -> StageReport:
         bronze = self.work.snapshot(BRONZE)
         known = receipts.held(self.settings)
         options = {"jitter": lambda: random.uniform(0, JITTER_SECONDS), **self.client_options}  # noqa: S311 (no secret)
@@ -300,7 +299,7 @@ class Run:
             self.listener.windows_planned(windows, reasons)
             if windows:  # the JVM starts while the first answers come
                 asked_for = sum(len(window.span()) for window in windows)
-                self._expect(lambda: asked_for + scope.pending_periods(self.work))
+                self._expect(lambda: asked_for + scope.pending_periods(self.work, full=full))
             landing = self._landing("bronze", source.identity, known)
             self.report.failures = await ingest.land_from_api(client, windows, landing)
         done = StageReport("bronze", landing.version, landing.counts(), {BRONZE.name: bronze.version})

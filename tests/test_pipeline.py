@@ -70,6 +70,28 @@ def everything(first: datetime, last: datetime) -> Callable[[Run], None]:
     return work
 
 
+@pytest.mark.integration
+def test_fits_spark_to_all_that_a_full_refresh_derives(
+    lake_root: str, simulator: ThreadedSimulator, settings_for: Callable[..., Settings], run_with: RunWith
+) -> None:
+    chosen = settings_for(lake_root, simulator.url)
+    fitted: list[int | None] = []
+
+    def doing(*steps: Callable[[Run], object]) -> None:
+        def work(run: Run) -> None:
+            for step in steps:
+                step(run)
+            fitted.append(run._half_hours)
+
+        run_with(chosen, work)
+
+    doing(lambda run: run.fetch(at("2024-01-01"), at("2024-01-02")), lambda run: run.derive(["silver"]))
+    doing(lambda run: run.derive(["silver"]))
+    doing(lambda run: run.derive(["silver"], full=True))
+    doing(lambda run: run.fetch(at("2024-01-02"), at("2024-01-03"), full=True))
+    assert fitted[1:] == [0, 48, 96]  # the first run has opened Spark to create the tables
+
+
 def test_imports_a_recorded_answer_to_the_last_digit(
     spark: SparkSession,
     recorded: Path,

@@ -155,7 +155,7 @@ def test_trusts_no_table_of_a_copy_that_went_its_own_way(loaded: Lake, tmp_path:
 
 def test_rights_a_table_whose_log_was_cleaned(copied: Lake) -> None:
     for table in (BRONZE, SILVER, GOLD):
-        copied.store.spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(  # type: ignore[union-attr]  # a local session has a JVM
+        copied.store.spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(  # type: ignore[union-attr]  # only a client of Spark Connect has none
             copied.store.spark._jsparkSession, copied.store.path(table)
         ).checkpoint()
     for table in (BRONZE, SILVER, GOLD):

@@ -172,7 +172,7 @@ def _do(
 
     def work(started: "Run") -> None:
         if "bronze" in wanted:
-            started.fetch(first, last, force=force)
+            started.fetch(first, last, force=force, full=full)
         started.derive(wanted, full=full)
 
     recorded(command, work, as_json=as_json)

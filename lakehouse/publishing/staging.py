@@ -71,7 +71,7 @@ def _hush(rows: DataFrame) -> None:
 
     An executor of a cluster is a JVM of its own: leave its log level above DEBUG.
     """
-    log4j = rows.sparkSession._jvm.org.apache.logging.log4j  # type: ignore[union-attr]  # a local session has a JVM
+    log4j = rows.sparkSession._jvm.org.apache.logging.log4j  # type: ignore[union-attr]  # only a client of Spark Connect has none
     log4j.core.config.Configurator.setLevel(CONNECTION_LOGGERS, log4j.Level.WARN)
 
 

@@ -106,10 +106,10 @@ def responses_beside(bronze: Snapshot, where: str, *, older_too: bool) -> dict[s
     return dict(zip(*(found.column(name).to_pylist() for name in ("response_id", "n_periods")), strict=True))
 
 
-def pending_periods(work: Work) -> int:
-    """How many half-hours the responses hold that Silver has yet to consume; told without Spark."""
+def pending_periods(work: Work, *, full: bool) -> int:
+    """How many half-hours the responses hold that Silver has yet to consume, or with ``full`` all; without Spark."""
     bronze, table, refusals = (work.snapshot(each) for each in (BRONZE, SILVER, QUARANTINE))
-    cursor = cursors.landing(work.store, table, bronze, refusals)
+    cursor = None if full else cursors.landing(work.store, table, bronze, refusals)
     late = bronze.rows(["n_periods"], None if cursor is None else f"landing > {cursor}")
     return sum(late.column("n_periods").to_pylist())
 

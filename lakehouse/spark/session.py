@@ -124,6 +124,8 @@ def check() -> None:
 
 def reason(error: BaseException) -> str:
     """The first line of what an error says; of one that came from the JVM, its innermost cause's."""
+    if isinstance(error, Py4JNetworkError):
+        return _lost(error)
     try:
         text = _said(error)
     except Py4JNetworkError as lost:  # the JVM went before it could be asked for the cause
@@ -132,8 +134,6 @@ def reason(error: BaseException) -> str:
 
 
 def _said(error: BaseException) -> str:
-    if isinstance(error, Py4JNetworkError):
-        raise error
     cause = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
     if cause is None or not hasattr(cause, "getCause"):
         return str(error)
