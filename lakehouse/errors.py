@@ -37,6 +37,10 @@ class QualityError(LakehouseError):
     exit_code = ExitCode.QUALITY
 
 
+class LossError(QualityError):
+    """A table holds less than others were made of, or a run would delete much: nothing was touched (exit code 3)."""
+
+
 class ApiUnavailableError(LakehouseError):
     """The API could not be asked or did not give everything: run again later (exit code 4)."""
 

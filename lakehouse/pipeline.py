@@ -32,7 +32,7 @@ from lakehouse.ingestion.fetching import unreachable
 from lakehouse.ingestion.ingest import BadFile, Landing, ReceivedAt
 from lakehouse.ingestion.receipts import Held
 from lakehouse.ingestion.source import check_source
-from lakehouse.lake import delta_log, maintenance
+from lakehouse.lake import damage, delta_log, losses, maintenance
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.locking import locked
 from lakehouse.lake.store import Store
@@ -120,11 +120,15 @@ class Listener(Observer):
 
 @dataclass
 class Run:
-    """One run in the making. ``clock`` and ``sleep`` are given so that tests own time."""
+    """One run in the making. ``clock`` and ``sleep`` are given so that tests own time.
+
+    ``accept_loss``: what Bronze no longer holds may be deleted from all that was made of it.
+    """
 
     settings: Settings
     command: str
     listener: Listener = field(default_factory=Listener)
+    accept_loss: bool = False
     clock: Callable[[], datetime] = machine_clock
     client_options: dict[str, Any] = field(default_factory=dict)
     spark_options: dict[str, str] = field(default_factory=dict)
@@ -146,9 +150,19 @@ class Run:
         session.check()
         with locked(self.settings):
             store = Store(self._opened, self.settings.root)
+            for table in TABLES:
+                damage.clear(store.path(table))
+            if not self.accept_loss:
+                losses.check_bronze(store)
             store.prepare(*TABLES, told=partial(self.listener.tables_missing, self.settings.root))
             self.work = Work(
-                store, self.report.run_id, code_version(), settings_hash(self.settings), _next_lake_version(store)
+                store,
+                self.report.run_id,
+                code_version(),
+                settings_hash(self.settings),
+                _next_lake_version(store),
+                self.accept_loss,
+                1.0 if self.accept_loss else self.settings.quality.max_deleted_share,
             )
             try:
                 yield
@@ -229,12 +243,15 @@ class Run:
             )
         if "export" in wanted:  # imported by when it is wanted
             Thread(target=import_module, args=("lakehouse.publishing.export",)).start()
+        silver = None
         if "silver" in wanted:
             self.listener.stage_began("silver")
-            self.stage(lambda: refining.refine(self.work, full=full, contract=quarantine.contract(self.settings)))
+            silver = self.stage(
+                lambda: refining.refine(self.work, full=full, contract=quarantine.contract(self.settings))
+            )
         if "gold" in wanted:
             self.listener.stage_began("gold")
-            self.stage(lambda: aggregating.aggregate(self.work, full=full))
+            self.stage(lambda: aggregating.aggregate(self.work, full=full, silver=silver))
             self.stage(lambda: aggregating.describe_regions(self.work, full=full))
         if "export" in wanted:
             self.publish(full=full)

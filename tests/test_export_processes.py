@@ -13,8 +13,9 @@ import psutil
 import pyspark
 import pytest
 
-from lakehouse import cli
+from lakehouse import cli, settings
 from lakehouse.errors import LakeLockedError
+from lakehouse.history import look
 from lakehouse.postgres import PostgresTarget, connect
 from lakehouse.publishing import export
 from lakehouse.spark import java
@@ -67,6 +68,26 @@ def arguments(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def test_publishes_nothing_when_told_to_end(
+    database: PostgresTarget, gold_lake: GoldLake, publish, new_login, tmp_path: Path
+):
+    publish(database)
+    gold_lake.change(13, FIRST, intensity_avg=NEW)
+    before = published(database)
+    writer = new_login(database, "lakehouse_writer")
+    with row_lock(database):
+        process = exporter(gold_lake, writer, tmp_path)
+        wait_until(database, WAITING, seconds=START_SECONDS)
+        process.terminate()
+        said, _ = process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 130
+    assert b"error: interrupted; what was committed stays" in said
+    assert published(database) == before
+    last = look.last_run(settings.load({"root": gold_lake.work.store.root}))
+    assert last is not None
+    assert (last["command"], last["error"]) == ("export", "interrupted")
 
 
 def test_loses_nothing_when_killed_before_commit(

@@ -1,6 +1,7 @@
 """The two ways to Silver's rows, in this process and on Spark's executors: the same rows, counts and refusals."""
 
 import copy
+import hashlib
 import itertools
 import json
 import shutil
@@ -43,6 +44,7 @@ SCHEMA = pa.schema(
         ("window_end", pa.timestamp("us", "UTC")),
         ("n_periods", pa.int32()),
         ("body", pa.binary()),
+        ("body_sha256", pa.string()),
     ]
 )
 Scene = tuple[NearPieces, FarPieces]
@@ -50,6 +52,7 @@ Scene = tuple[NearPieces, FarPieces]
 
 def responses(*bodies: Any) -> list[dict[str, Any]]:
     """One response for each body, received a minute after the one before, each in a landing of its own."""
+    encoded = [body if isinstance(body, bytes) else json.dumps(body).encode() for body in bodies]
     return [
         {
             "response_id": f"r{number:04}",
@@ -58,9 +61,10 @@ def responses(*bodies: Any) -> list[dict[str, Any]]:
             "window_start": at("2024-01-01"),
             "window_end": at("2024-02-29"),
             "n_periods": 1,
-            "body": body if isinstance(body, bytes) else json.dumps(body).encode(),
+            "body": body,
+            "body_sha256": hashlib.sha256(body).hexdigest(),
         }
-        for number, body in enumerate(bodies, start=1)
+        for number, body in enumerate(encoded, start=1)
     ]
 
 

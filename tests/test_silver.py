@@ -36,6 +36,7 @@ LONDON = {
     "intensity": {"forecast": 181, "index": "moderate"},
     "generationmix": MIX,
 }
+SOUTH = {**LONDON, "regionid": 12, "dnoregion": "SSE South", "shortname": "South England"}
 
 
 def at(text: str) -> datetime:
@@ -201,7 +202,7 @@ def test_keeps_good_periods_beside_an_unreadable_one(judged: Callable[..., DataF
 
 
 def test_keeps_good_regions_beside_an_unreadable_one(judged: Callable[..., DataFrame]) -> None:
-    found = judged({"data": [period(*NOON, 1, LONDON, {**LONDON, "regionid": 12, "generationmix": [3]})]})
+    found = judged({"data": [period(*NOON, 1, LONDON, {**SOUTH, "generationmix": [3]})]})
     assert keys(found) == [(13, "02T12:00")]
     assert [why[0] for why in reasons(found)] == ["readable", "fuels_complete"]
 
@@ -287,3 +288,25 @@ def test_reads_landings_in_parts_that_fit() -> None:
     landings = pa.table({"landing": [3, 1, 1, 2, 9, 4], "n_periods": [4000, 3000, 3000, 4000, 12_000, 1]})
     assert list(scope.ranges(landings)) == [(1, 2), (3, 4), (9, 9)]
     assert list(scope.ranges(landings.slice(0, 0))) == []
+
+
+@pytest.mark.parametrize(
+    ("regionid", "names", "is_good"),
+    [
+        (12, ("SSE South", "South England"), True),
+        (12, ("UKPN London", "London"), False),  # recorded by postcode in 2020 and 2021: the id is one too low
+        (12, ("SSE South", "London"), False),
+        (12, ("UKPN London", "South England"), False),
+        (6, ("SP Manweb", "North Wales and Merseyside"), True),  # until April 2020
+        (7, ("SP Manweb", "North Wales and Merseyside"), False),
+        (13, ("Elsewhere Networks", "Greater London"), True),  # names nobody knows: a warning
+    ],
+)
+def test_refuses_the_name_of_another_region(
+    judged: Callable[..., DataFrame], regionid: int, names: tuple[str, str], is_good: bool
+) -> None:
+    dno, shortname = names
+    found = judged(
+        {"data": [period(*NOON, {**LONDON, "regionid": regionid, "dnoregion": dno, "shortname": shortname})]}
+    )
+    assert [why[0] for why in reasons(found)] == ([] if is_good else ["names_of_this_region"])

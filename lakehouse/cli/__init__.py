@@ -4,8 +4,10 @@ Commands that need Spark import it when they run, so that the others answer at o
 """
 
 import gc
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -40,9 +42,20 @@ def common(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with the contract's exit code."""
     gc.freeze()  # what has been imported stays: the collector passes it over
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores the second
+            signal.signal(number, _like_ctrl_c)
     code = exit_code(list(sys.argv[1:] if arguments is None else arguments))
     gc.freeze()  # the process ends: nothing needs to be looked through once more
     sys.exit(code)
+
+
+def _like_ctrl_c(number: int, frame: FrameType | None) -> None:
+    """To be told to end is Ctrl-C, whoever handles it by now: Spark cancels its jobs first."""
+    handler = signal.getsignal(signal.SIGINT)
+    if callable(handler):
+        handler(signal.SIGINT, frame)
+    raise KeyboardInterrupt
 
 
 def exit_code(arguments: list[str]) -> int:
@@ -69,8 +82,18 @@ def exit_code(arguments: list[str]) -> int:
     except Exception as error:
         if given.debug:
             raise
+        if stopped := _stopped_by_us(error):
+            _complain(str(stopped))
+            return stopped.exit_code
         _complain(f"{_innermost(error) or type(error).__name__} (unexpected; lakehouse --debug ... shows where)")
         return ExitCode.FAILED
+
+
+def _stopped_by_us(error: Exception) -> LakehouseError | None:
+    """The gate that a query raised while Spark worked."""
+    loaded = sys.modules.get("lakehouse.spark.session")
+    stopped: LakehouseError | None = loaded.stopped_by_us(error) if loaded else None
+    return stopped
 
 
 def _innermost(error: Exception) -> str:

@@ -69,7 +69,12 @@ def status(as_json: Json = False) -> None:
             f"lake version {last['lake_version']}, run {last['run_id']} ({last['command']}: {last['status']}"
             f"{', ' + last['error'] if last['error'] else ''}), {console.text(last['finished_at'])}"
         )
-    console.print_rows(found["tables"], as_json=False)
+    console.print_rows([{k: v for k, v in row.items() if k != "lost_files"} for row in found["tables"]], as_json=False)
+    for row in found["tables"]:
+        if row["lost_files"]:
+            is_source = row["table"].startswith(("bronze.", "ops."))
+            cure = "bring them back from a backup" if is_source else "the next run builds the table anew"
+            print(f"{row['table']} has lost {len(row['lost_files'])} of its {row['files']} data files; {cure}.")
 
 
 @app.command()

@@ -25,6 +25,9 @@ From = Annotated[str | None, typer.Option("--from", metavar="DAY", help="First U
 To = Annotated[str | None, typer.Option("--to", metavar="DAY", help="UTC day after the last one.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Force = Annotated[bool, typer.Option("--force", help="Fetch the whole range, received already or not.")]
+Accept = Annotated[
+    bool, typer.Option("--accept-loss", help="Delete what the sources no longer hold, however much it is.")
+]
 Full = Annotated[bool, typer.Option("--full-refresh", help="Recompute everything; write only what differs.")]
 At = Annotated[str | None, typer.Option("--at", metavar="N|NAME", help="A lake version or a release; default: now.")]
 AtNumber = Annotated[int | None, typer.Option("--at", min=1, metavar="N", help="A lake version; default: the newest.")]
@@ -48,7 +51,7 @@ def chosen(**more: Any) -> "Settings":
     return settings.load({**given.flags, **more})
 
 
-def recorded(command: str, work: "Callable[[Run], object]", *, as_json: bool) -> None:
+def recorded(command: str, work: "Callable[[Run], object]", *, as_json: bool, accept_loss: bool = False) -> None:
     """Do something as a run: locked, told, and recorded in ``ops.runs``."""
     read = chosen()
     from lakehouse import console
@@ -56,7 +59,7 @@ def recorded(command: str, work: "Callable[[Run], object]", *, as_json: bool) ->
     from lakehouse.progress import Narrator
 
     narrator = Narrator()
-    started = Run(read, command, narrator)
+    started = Run(read, command, narrator, accept_loss=accept_loss)
     try:
         with started.recorded():
             work(started)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakehouse.cli.options import AtNumber, Force, From, Full, Json, To, app, chosen, day, recorded, time
+from lakehouse.cli.options import Accept, AtNumber, Force, From, Full, Json, To, app, chosen, day, recorded, time
 from lakehouse.errors import QualityError, UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def run(
     stages: Annotated[str, typer.Option(help="Which stages, in this order.")] = ALL_STAGES,
     force: Force = False,
     full_refresh: Full = False,
+    accept_loss: Accept = False,
     as_json: Json = False,
 ) -> None:
     """Fetch, refine, aggregate and export in one session; halt at the first failure."""
@@ -30,25 +31,27 @@ def run(
     unknown = [stage for stage in wanted if stage not in ALL_STAGES.split(",")]
     if unknown or not wanted:
         raise UsageError(f"--stages takes some of {ALL_STAGES}, not {stages!r}.")
-    _do("run", wanted, start, end, force=force, full=full_refresh, as_json=as_json)
+    _do("run", wanted, start, end, force=force, full=full_refresh, accept_loss=accept_loss, as_json=as_json)
 
 
 @app.command()
-def bronze(start: From = None, end: To = None, force: Force = False, as_json: Json = False) -> None:
+def bronze(
+    start: From = None, end: To = None, force: Force = False, accept_loss: Accept = False, as_json: Json = False
+) -> None:
     """Fetch what is missing or may have changed into Bronze."""
-    _do("bronze", ["bronze"], start, end, force=force, as_json=as_json)
+    _do("bronze", ["bronze"], start, end, force=force, accept_loss=accept_loss, as_json=as_json)
 
 
 @app.command()
-def silver(full_refresh: Full = False, as_json: Json = False) -> None:
+def silver(full_refresh: Full = False, accept_loss: Accept = False, as_json: Json = False) -> None:
     """Bring Silver up to Bronze."""
-    _do("silver", ["silver"], full=full_refresh, as_json=as_json)
+    _do("silver", ["silver"], full=full_refresh, accept_loss=accept_loss, as_json=as_json)
 
 
 @app.command()
-def gold(full_refresh: Full = False, as_json: Json = False) -> None:
+def gold(full_refresh: Full = False, accept_loss: Accept = False, as_json: Json = False) -> None:
     """Bring Gold up to Silver."""
-    _do("gold", ["gold"], full=full_refresh, as_json=as_json)
+    _do("gold", ["gold"], full=full_refresh, accept_loss=accept_loss, as_json=as_json)
 
 
 @app.command()
@@ -59,6 +62,7 @@ def export(
     verify: Annotated[bool, typer.Option("--verify", help="Only compare with what was exported last.")] = False,
     repair: Annotated[bool, typer.Option("--repair", help="Put right what was exported last.")] = False,
     full_refresh: Full = False,
+    accept_loss: Accept = False,
     as_json: Json = False,
 ) -> None:
     """Make PostgreSQL equal to Gold, or prove that it is."""
@@ -68,7 +72,12 @@ def export(
     if verify and not repair:
         _verify(version, state, as_json=as_json)
         return
-    recorded("export", lambda run: run.publish(version, state, full=full_refresh, repair=repair), as_json=as_json)
+    recorded(
+        "export",
+        lambda run: run.publish(version, state, full=full_refresh, repair=repair),
+        as_json=as_json,
+        accept_loss=accept_loss,
+    )
 
 
 def _verify(version: int | None, state: str | None, *, as_json: bool) -> None:
@@ -94,6 +103,7 @@ def import_(
         str, typer.Option(metavar="now|mtime|TIME", help="When they count as received; a TIME as 2021-04-30T23:01:59Z.")
     ] = "now",
     source: Annotated[str | None, typer.Option(help="The API they came from; default: the lake's own.")] = None,
+    accept_loss: Accept = False,
     as_json: Json = False,
 ) -> None:
     """Land recorded API responses in Bronze."""
@@ -102,7 +112,9 @@ def import_(
 
     moment = {"now": machine_clock(), "mtime": None}.get(received_at, ...)
     received = ReceivedAt(time(received_at) if moment is ... else moment)
-    recorded("import", lambda started: started.take_in(paths, source, received), as_json=as_json)
+    recorded(
+        "import", lambda started: started.take_in(paths, source, received), as_json=as_json, accept_loss=accept_loss
+    )
 
 
 @app.command()
@@ -164,6 +176,7 @@ def _do(
     *,
     force: bool = False,
     full: bool = False,
+    accept_loss: bool = False,
     as_json: bool,
 ) -> None:
     first, last = day(start, "--from"), day(end, "--to")
@@ -175,4 +188,4 @@ def _do(
             started.fetch(first, last, force=force, full=full)
         started.derive(wanted, full=full)
 
-    recorded(command, work, as_json=as_json)
+    recorded(command, work, as_json=as_json, accept_loss=accept_loss)

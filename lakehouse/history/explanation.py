@@ -86,7 +86,7 @@ class Explanation:
 
 
 def explain(settings: Settings, region: int, day: date, at: str | None = None) -> Explanation:
-    """Why Gold says what it says of a region's day, at a lake version or in a release (default: the newest version).
+    """Why Gold says what it says of a region's day, at a lake version or in a release (default: as it is now).
 
     Raises:
         UsageError: no such region, lake version or release.
@@ -94,7 +94,7 @@ def explain(settings: Settings, region: int, day: date, at: str | None = None) -
     """
     if region not in {known.regionid for known in REGIONS}:
         raise UsageError(f"--region is {region}; regions have the ids 1 to {len(REGIONS)}.")
-    state = states.at_lake_version(settings) if at is None else states.named(settings, at)
+    state = states.newest(settings) if at is None else states.named(settings, at)
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     where = f"regionid = {region}"
     gold = state.snapshot(GOLD).rows(GOLD.column_names, f"{where} AND date_recorded = DATE '{day}'").to_pylist()

@@ -11,12 +11,18 @@ from lakehouse.settings import Settings
 
 
 def status(settings: Settings) -> dict[str, Any]:
-    """The lake at a glance: its version, its tables, its last run."""
+    """The lake at a glance: its version, its tables, its last run.
+
+    ``lost_files`` of a table are those data files of its newest version that are gone, or not of their size.
+    """
     tables = []
     for table in TABLES:
         snapshot = delta_log.open_table(settings.path(table.path))
         totals = snapshot.totals() if snapshot else {"rows": 0, "files": 0, "bytes": 0}
-        tables.append({"table": table.name, "version": snapshot.version if snapshot else None, **totals})
+        lost = list(snapshot.lost_files) if snapshot else []
+        tables.append(
+            {"table": table.name, "version": snapshot.version if snapshot else None, **totals, "lost_files": lost}
+        )
     return {"root": settings.root, "tables": tables, "last_run": last_run(settings)}
 
 

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrameReader, SparkSession
 
 from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.history import revisions, states
-from lakehouse.lake import delta_log
+from lakehouse.lake import delta_log, integrity
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, TABLES
 from lakehouse.settings import Settings
@@ -38,7 +38,7 @@ def select(settings: Settings, query: str, limit: int, at: str | None = None) ->
     if revisions.VIEW in query.lower():
         bronze = settings.path(BRONZE.path) if state is None else state.path(BRONZE)
         said = _reader(spark, None if state is None else state.version(BRONZE)).load(bronze)
-        revisions.statements(said).createOrReplaceTempView(revisions.VIEW)
+        revisions.statements(integrity.checked(said)).createOrReplaceTempView(revisions.VIEW)
     return rows(spark, query, limit)
 
 
@@ -47,6 +47,8 @@ def rows(spark: SparkSession, query: str, limit: int) -> tuple[list[dict[str, An
     try:
         found = session.rows(spark.sql(query).limit(limit + 1))
     except PySparkException as error:
+        if stopped := session.stopped_by_us(error):
+            raise stopped from None
         if session.is_beyond_retention(error):
             raise UsageError(f"What was asked {session.BEYOND_RETENTION}") from None
         if not isinstance(error, AnalysisException | ParseException):

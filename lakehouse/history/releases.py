@@ -18,7 +18,7 @@ from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.history import manifests, states
 from lakehouse.history.states import State
 from lakehouse.ingestion.source import SIMULATED
-from lakehouse.lake import contents, delta_log
+from lakehouse.lake import contents, delta_log, integrity, losses
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.contents import Contents
 from lakehouse.lake.delta_log import Snapshot
@@ -141,12 +141,16 @@ def _copied(settings: Settings, plan: Plan, now: datetime, note: str) -> dict[st
 def _rows(lake: Store, state: State, table: Table, source: Snapshot) -> DataFrame:
     """The rows to copy."""
     rows = lake.read_declared(table, source.version)
+    if table is BRONZE:
+        return integrity.checked(rows)
     return rows.where(f"lake_version <= {state.lake_version}") if table is RUNS else rows
 
 
 def _source(settings: Settings, state: State, table: Table) -> Snapshot:
     """The table as the state has it; of the runs, which a state does not number, the newest."""
-    return _opened(settings.path(table.path)) if table is RUNS else state.snapshot(table)
+    found = _opened(settings.path(table.path)) if table is RUNS else state.snapshot(table)
+    losses.check_files(found, table, "no release can be made of it; `lakehouse run` builds a derived table anew")
+    return found
 
 
 def _opened(path: str, version: int | None = None) -> Snapshot:

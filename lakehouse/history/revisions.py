@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.history import states
 from lakehouse.history.states import State
+from lakehouse.lake import integrity
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, KNOWN_FUELS, SILVER
 from lakehouse.refinement import silver
@@ -91,12 +92,12 @@ class Revisions:
 def find(
     settings: Settings, region: int, start: datetime, end: datetime, at: int | None = None, *, revised_only: bool = True
 ) -> Revisions:
-    """What the API said about ``region`` in ``[start, end)``, as Bronze stood at a lake version (default: the newest).
+    """What the API said about ``region`` in ``[start, end)``, as Bronze stood at a lake version (default: now).
 
     With ``revised_only`` the half-hours of which every good statement gives the same forecast are left out of the
     statements; the groups by age are always of all.
     """
-    state = states.at_lake_version(settings, at)
+    state = states.newest(settings) if at is None else states.at_lake_version(settings, at)
     spark = session.open_session()
     said = statements(speaking_of(Store(spark, state.root), state, region, start, end))
     said = said.where(
@@ -118,7 +119,7 @@ def find(
 
 def speaking_of(store: Store, state: State, region: int, start: datetime, end: datetime) -> DataFrame:
     """The responses whose window may hold a half-hour of ``[start, end)`` for the region."""
-    bronze = store.read(BRONZE, state.version(BRONZE))
+    bronze = integrity.checked(store.read(BRONZE, state.version(BRONZE)))
     touches = (F.col("window_end") >= F.lit(start)) & (F.col("window_start") <= F.lit(end))
     return bronze.where(touches & (F.col("regionid").isNull() | F.col("regionid").isin(region, 0)))
 

@@ -1,14 +1,14 @@
 """A state of the whole lake by its name: a lake version (the number of a run) or a release. Read without a JVM."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.history import manifests
 from lakehouse.lake import delta_log
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.tables import RUNS, Table
+from lakehouse.lake.tables import RUNS, TABLES, Table
 from lakehouse.settings import Settings
 
 
@@ -71,6 +71,20 @@ def at_lake_version(settings: Settings, number: int | None = None) -> State:
         raise UsageError(f"The lake has the versions 1 to {newest}, not {number}; `lakehouse status` shows the newest.")
     run = {**rows[0], "versions": dict(rows[0]["versions"])}
     return State(f"lake version {run['lake_version']}", run["lake_version"], settings.root, run["versions"], run)
+
+
+def newest(settings: Settings) -> State:
+    """The lake as it is: every table at its newest version, whoever made it, after the newest run.
+
+    Raises:
+        LakehouseError: there is no lake, or no run has ended yet.
+    """
+    state = at_lake_version(settings)
+    now = {table.name: delta_log.open_table(settings.path(table.path)) for table in TABLES if table is not RUNS}
+    versions = {name: snapshot.version for name, snapshot in now.items() if snapshot is not None}
+    if versions == state.versions:
+        return state
+    return replace(state, name=f"the lake as it is, changed since {state.name}", versions=versions)
 
 
 def of_release(settings: Settings, name: str) -> State:

@@ -49,7 +49,8 @@ def of(frame: DataFrame, columns: Sequence[str]) -> Contents:
     try:
         row = frame.select(digest.alias("digest")).agg(F.count(F.lit(1)), *sums).first()
     except (Py4JJavaError, PySparkException) as error:
-        raise LakehouseError(f"A table's rows could not be read: {session.reason(error)}") from error
+        stopped = session.stopped_by_us(error)
+        raise stopped or LakehouseError(f"A table's rows could not be read: {session.reason(error)}") from error
     assert row is not None  # noqa: S101 (an aggregate without groups has one row)
     count, *totals = (int(value or 0) for value in row)
     said = ":".join(map(str, (count, *totals)))

@@ -56,6 +56,13 @@ def reflects(store: Store, table: Table, now: Snapshot, stage: str, source: Tabl
     return any(read is not None and _added_to(source_now, read, frozenset()) for read in reads)
 
 
+def consumed(store: Store, table: Table, now: Snapshot, stage: str) -> int | None:
+    """The last landing that went into a table, by its latest account, whatever became of Bronze since."""
+    stated = list(_accounts(store, table, now, stage))
+    latest = next((account for account in stated if account.at is not None), next(iter(stated), None))
+    return latest.landing if latest else None
+
+
 def _accounts(store: Store, table: Table, now: Snapshot, stage: str) -> Iterator[Commit]:
     """What counts of the table itself: its newest data commit's account, then those of the newest runs."""
     own = commits.newest_data_commit(now.newest_commits(), stage)

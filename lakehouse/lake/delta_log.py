@@ -3,19 +3,20 @@
 A path is a local directory or ``s3a://...``; credentials for the latter come from the usual AWS variables.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from lakehouse import files
 from lakehouse.errors import LakehouseError
-from lakehouse.files import opened
+from lakehouse.lake import damage
 from lakehouse.lake.commits import Pin, commit_id
 
 
@@ -65,12 +66,17 @@ class Snapshot:
         """As :meth:`rows`, in the table's own types: for some thousand rows, each scan of Spark's takes longer."""
         return self.as_declared(self.rows(columns, where))
 
+    def no_rows(self, columns: Sequence[str]) -> pa.Table:
+        """As :meth:`declared_rows` of a table without a row; no file is read."""
+        types = self.arrow_types()
+        return pa.schema([(name, types[name]) for name in columns]).empty_table()
+
     def as_declared(self, rows: pa.Table) -> pa.Table:
         """Rows with columns of this table in the table's own types; an engine may have given wider ones."""
         types = self.arrow_types()
         return rows.cast(pa.schema([(name, types[name]) for name in rows.column_names]))
 
-    def files(self) -> list[str] | None:
+    def data_files(self) -> list[str] | None:
         """The Parquet files whose rows are this version's, all of them and nothing else; None if there is more to it.
 
         (A table that only newer readers understand may have deletion vectors or other names for its columns.)
@@ -155,6 +161,14 @@ class Snapshot:
     def _asked(self, query: str) -> pa.Table:
         return asked(query, rows=self)
 
+    @cached_property
+    def lost_files(self) -> tuple[str, ...]:
+        """The data files of this version that are gone, or not of the size that the log says."""
+        actions = pa.table(self.table.get_add_actions(flatten=True))
+        there = files.sizes(self.path) or {}
+        stated = zip(actions.column("path").to_pylist(), actions.column("size_bytes").to_pylist(), strict=True)
+        return tuple(sorted(name for name, size in stated if "/" not in name and there.get(name) != size))
+
     def unneeded(self, days: int) -> list[str]:
         """Files, by their paths under the table, that no version of the last ``days`` days needs."""
         found: list[str] = self.table.vacuum(days * 24, dry_run=True, enforce_retention_duration=False)
@@ -165,10 +179,11 @@ class Snapshot:
         actions = pa.table(self.table.get_add_actions(flatten=True))
         names = set(actions.column_names)
 
-        def total(column: str) -> int:
-            return sum(actions.column(column).to_pylist()) if column in names else 0
-
-        return {"files": actions.num_rows, "rows": total("num_records"), "bytes": total("size_bytes")}
+        records = actions.column("num_records").to_pylist() if "num_records" in names else []
+        # Some writers keep no statistics; then the rows themselves are counted.
+        rows = sum(records) if None not in records else self._asked("SELECT count(*) AS n FROM rows")["n"][0].as_py()
+        size = sum(actions.column("size_bytes").to_pylist()) if "size_bytes" in names else 0
+        return {"files": actions.num_rows, "rows": rows, "bytes": size}
 
 
 def asked(query: str, **tables: Snapshot) -> pa.Table:
@@ -227,25 +242,21 @@ def _as_arrow(value: Any, type_: pa.DataType) -> Any:
     return value
 
 
-def version_of_checkpoint(path: str) -> int | None:
-    """The version of a table's newest checkpoint, None where there is none."""
-    files, place = opened(f"{path}/_delta_log/_last_checkpoint")
-    if not files.get_file_info(place).is_file:
-        return None
-    with files.open_input_stream(place) as stream:
-        return int(json.loads(stream.read())["version"])
-
-
 def open_table(path: str, version: int | None = None) -> Snapshot | None:
     """The table at ``path``, at ``version`` or its newest; None when there is no table.
 
     Raises:
-        LakehouseError: the log is there but cannot be read, or holds no such version.
+        LakehouseError: the log is there but cannot be read, or holds no such version; it says what to do.
     """
     try:
-        return Snapshot(path, DeltaTable(path.replace("s3a://", "s3://", 1), version=version))
+        found = Snapshot(path, DeltaTable(path.replace("s3a://", "s3://", 1), version=version))
     except TableNotFoundError:
         return None
     except (DeltaError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise LakehouseError(f"The Delta table at {path} cannot be read: {reason}") from error
+        if damage.is_unborn(path):
+            return None
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise LakehouseError(f"The Delta table at {path} cannot be read: {reason}; {damage.remedy(path)}.") from error
+    if version is None and damage.is_newest_commit_empty(path, found.version):  # engines take it for one of nothing
+        raise LakehouseError(f"The Delta table at {path} cannot be read: {damage.remedy(path)}.")
+    return found

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from lakehouse.lake import delta_log
+from lakehouse.lake import damage, delta_log
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.store import Store
@@ -121,7 +121,7 @@ def maintain(store: Store, settings: Settings, table: Table, commit: Commit) -> 
             with _file_size(spark, LARGE_FILE if table.append_only else SMALL_FILE):
                 spark.sql(f"OPTIMIZE {path}{' ZORDER BY (`timestamp`)' if table is SILVER else ''}")
     now = delta_log.open_table(store.path(table))
-    if now is not None and now.version != delta_log.version_of_checkpoint(store.path(table)):
+    if now is not None and now.version != damage.checkpoint_hinted_at(store.path(table)):
         store.checkpoint(table)
     if wanted != FOREVER:
         with store.saying(commit):

@@ -17,7 +17,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.errors import LakehouseError
-from lakehouse.lake import delta_log, tables, upgrades
+from lakehouse.lake import damage, delta_log, tables, upgrades
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import Table
@@ -87,8 +87,11 @@ class Store:
         seconds. They are created side by side.
 
         Raises:
-            LakehouseError: a newer release wrote one, or no upgrade leads from it to this one.
+            LakehouseError: a newer release wrote one, or no upgrade leads from it to this one; there are data files
+                where a table is to be made.
         """
+        for table in wanted:
+            damage.clear(self.path(table))
         found = [(table, delta_log.open_table(self.path(table))) for table in wanted]
         new = [table for table, snapshot in found if snapshot is None]
         if new:
@@ -156,7 +159,7 @@ class Store:
 
         A table of newer readers, or a path in which Spark would see wildcards, is left to Delta.
         """
-        files = at.files()
+        files = at.data_files()
         if not files or set("{}[]*?\\") & set(self.path(table)):
             return self.read(table, at.version)
         return self.spark.read.schema(table.ddl).parquet(*files)
@@ -182,9 +185,10 @@ class Store:
         with self._setting("spark.sql.files.openCostInBytes", "0"):
             yield
 
-    def append(self, frame: DataFrame, table: Table, commit: Commit) -> Written:
-        """Append rows in one commit."""
-        writer = frame.select(*table.column_names).write.format("delta").mode("append")
+    def append(self, frame: DataFrame, table: Table, commit: Commit, *, replacing: bool = False) -> Written:
+        """Append rows in one commit; ``replacing``: they take the place of all others, which need not be readable."""
+        mode = "overwrite" if replacing else "append"
+        writer = frame.select(*table.column_names).write.format("delta").mode(mode)
         writer = writer.option("userMetadata", commit.to_json()).option("maxRecordsPerFile", ROWS_PER_FILE)
         writer.save(self.path(table))
         return self._written(table)

@@ -6,7 +6,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.lake import cursors, delta_log
+from lakehouse.lake import commits, cursors, delta_log, losses
 from lakehouse.lake.delta_log import FeedError, Snapshot
 from lakehouse.lake.store import FEW_ROWS, Rows
 from lakehouse.lake.tables import DIM_REGION, GOLD, SILVER
@@ -25,16 +25,26 @@ DAYS = pa.schema([("regionid", pa.int32()), ("date_recorded", pa.date32())])
 """Gold's key as Arrow, for handing keys to Spark without its Python workers."""
 
 
-def aggregate(work: Work, *, full: bool = False) -> StageReport:
-    """Gold from Silver: only the days that changed since Gold last looked, or all when it cannot say."""
+def aggregate(work: Work, *, full: bool = False, silver: StageReport | None = None) -> StageReport:
+    """Gold from Silver: only the days that changed since Gold last looked, or all when it cannot say.
+
+    ``silver``: what Silver's stage did in this run, which ``ops.runs`` does not tell yet.
+
+    Raises:
+        LossError: Silver holds less than Gold was made of, or Gold would lose more than the share that is set.
+    """
     half_hours, table = work.snapshot(SILVER), work.snapshot(GOLD)
+    done = commits.parse(silver.account) if silver else None
+    landing = done.landing if done else cursors.consumed(work.store, SILVER, half_hours, "silver")
+    losses.check_silver(work.store, half_hours, table, landing, accept_loss=work.accept_loss)
     reads = {SILVER.name: half_hours.version}
-    commit = work.commit("gold", {SILVER.name: half_hours}, writes=(GOLD, table))
-    since = None if full else cursors.version_of_silver(work.store, table, half_hours)
+    commit = work.commit("gold", {SILVER.name: half_hours}, landing, writes=(GOLD, table))
+    since = None if full or stages.is_damaged(table, GOLD) else cursors.version_of_silver(work.store, table, half_hours)
     touched = None if since is None else _touched(since, half_hours)
     if touched is not None and not touched.num_rows:
         account = stages.stands(commit, table)
         return StageReport("gold", None, stages.nothing(table), reads, account=account)
+    work.open_session()
     source, current = _to_look_at(work, half_hours, table, touched)
     wanted = source.transform(gold.daily)
     version, account, counted = stages.bring(
@@ -46,14 +56,18 @@ def aggregate(work: Work, *, full: bool = False) -> StageReport:
 def describe_regions(work: Work, *, full: bool = False) -> StageReport:
     """``dim_region`` from Gold, when Gold has moved on since."""
     days, table = work.snapshot(GOLD), work.snapshot(DIM_REGION)
+    losses.check_files(days, GOLD, "run `lakehouse gold`, which builds the table anew from Silver")
     reads = {GOLD.name: days.version}
     commit = work.commit("dim_region", {GOLD.name: days}, writes=(DIM_REGION, table))
+    full = full or stages.is_damaged(table, DIM_REGION)
     if not full and cursors.reflects(work.store, DIM_REGION, table, "dim_region", GOLD, days):
         account = stages.stands(commit, table)
         return StageReport("dim_region", None, stages.nothing(table), reads, account=account)
+    work.open_session()
     newest = days.as_declared(delta_log.asked(NEWEST_DAYS, days=days))
     wanted = work.store.frame(newest).coalesce(1).transform(gold.regions)
-    current = table.declared_rows(DIM_REGION.column_names)
+    names = DIM_REGION.column_names
+    current = table.no_rows(names) if stages.is_void(table) else table.declared_rows(names)
     version, account, counted = stages.bring(
         work, wanted, current, DIM_REGION, table, commit, "regionid", is_whole=True
     )
@@ -72,6 +86,8 @@ def _touched(since: int, half_hours: Snapshot) -> pa.Table | None:
 
 def _all_of(work: Work, table: Snapshot) -> DataFrame:
     """Gold as it is."""
+    if stages.is_void(table):
+        return work.store.frame(table.no_rows(GOLD.column_names))
     if table.totals()["rows"] <= FEW_ROWS:
         return work.store.frame(table.declared_rows(GOLD.column_names))
     return work.store.scan(GOLD, table)

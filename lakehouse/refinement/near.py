@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
 from lakehouse.errors import LakehouseError
-from lakehouse.lake import duck
+from lakehouse.lake import duck, integrity
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.store import FEW_ROWS, Rows, Store
 from lakehouse.lake.tables import SILVER
@@ -165,7 +165,7 @@ class NearPieces:
 
     def _bodies(self, ids: pa.Array, low: int, high: int) -> pa.Table:
         """The bodies of some landings, each with its response's number."""
-        found = self._rows(["response_id", "body"], f"landing BETWEEN {low} AND {high}")
+        found = integrity.checked_rows(self._rows(list(integrity.NEEDED), f"landing BETWEEN {low} AND {high}"))
         return pa.table({"number": pc.add(pc.index_in(found["response_id"], ids), 1), "body": found["body"]})
 
     def _take_in(self, part: pa.Table) -> None:
@@ -179,7 +179,8 @@ class NearPieces:
         )
 
     def _take_in_odd(self, ids: list[str]) -> None:
-        bodies = self._rows([*PROVENANCE, "n_periods", "body"], f"response_id IN ({listed(ids)})")
+        columns = list(dict.fromkeys((*PROVENANCE, "n_periods", *integrity.NEEDED)))
+        bodies = integrity.checked_rows(self._rows(columns, f"response_id IN ({listed(ids)})"))
         pieces = silver.odd_pieces(self._store.frame(bodies)).transform(silver.judged, rules=self._rules)
         names = ["response_id", "position", "is_plain", "broken", *VALUES, "region", "period_from", "unknown"]
         self._do(

@@ -3,7 +3,7 @@
 The pieces are parsed once and kept; everything that is counted is counted of them, before anything is written.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -44,8 +44,9 @@ def refine(work: Work, *, full: bool = False, again: bool = False, contract: Con
     contract = contract or Contract()
     bronze, table, refusals = (work.snapshot(each) for each in (BRONZE, SILVER, QUARANTINE))
     newest_landing = int(bronze.highest("landing") or 0)
-    cursor = None if full else cursors.landing(work.store, table, bronze, refusals)
-    again = again and refusals.totals()["rows"] > 0
+    damaged = [stages.is_damaged(table, SILVER), stages.is_damaged(refusals, QUARANTINE)]
+    cursor = None if full or any(damaged) else cursors.landing(work.store, table, bronze, refusals)
+    again = again and not any(damaged) and refusals.totals()["rows"] > 0
     reads = {BRONZE.name: bronze.version}
 
     def commit(beside: Snapshot) -> Commit:
@@ -60,6 +61,7 @@ def refine(work: Work, *, full: bool = False, again: bool = False, contract: Con
     scope = scope_of(work, bronze, cursor, _held(refusals) if again else [])
     judged = _judged(work, scope, bronze, contract.rules)
     try:
+        work.open_session()
         found = judged.found
         _stop_if_told_to(StageReport("silver", None, found.counts(Tally()), reads, found.results), contract)
         refusals = _quarantine(work, judged, scope, bronze, refusals, contract.rules)
@@ -89,6 +91,8 @@ def _held(refusals: Snapshot) -> list[str]:
 
 def _current(work: Work, scope: Scope, table: Snapshot) -> Rows:
     """The part of Silver that the scope may change: all of it, or the half-hours that its windows hold."""
+    if stages.is_void(table):
+        return table.no_rows(SILVER.column_names)
     if scope.is_whole or scope.low is None or scope.high is None:
         rows, where = int(table.totals()["rows"]), None
     else:
@@ -120,7 +124,7 @@ def _write(
 ) -> tuple[int | None, str, dict[str, int]]:
     """Bring Silver to what the good pieces say: all of it, or the part that follows from the scope."""
     found = judged.found
-    if scope.is_whole and stages.is_empty(table) and not scope.are_few:
+    if scope.is_whole and stages.is_void(table) and not scope.are_few:
         with judged.laid_out() as wanted:
             version, account, counted = stages.fill(work, wanted, SILVER, table, commit)
         return version, account, found.counts(counted)
@@ -150,16 +154,17 @@ def _quarantine(work: Work, judged: Judged, scope: Scope, bronze: Snapshot, now:
     Of an incremental run's responses it holds nothing yet, unless a run died here before.
     """
     is_renewing = scope.is_whole or scope.again
-    if not judged.found.refused and not (is_renewing and not stages.is_empty(now)):
+    if not judged.found.refused and not (is_renewing and now.totals()["files"]):
         return now
     responses = scope.responses() if is_renewing else scope.pending()
     refused = judged.refused(with_consumed=is_renewing)
     wanted: DataFrame = refused.transform(silver.refused, bronze=responses, rules=rules)
     current = work.store.read(QUARANTINE, now.version)
+    work = replace(work, max_deleted_share=1.0)  # what leaves the quarantine is good, or gone with its response
     if not scope.is_whole:
         ids = F.broadcast(responses.select("response_id"))
         current = current.join(ids, "response_id", "left_semi")
     commit = work.commit("quarantine", {BRONZE.name: bronze}, writes=(QUARANTINE, now))
-    is_whole = scope.is_whole or stages.is_empty(now)
+    is_whole = scope.is_whole or stages.is_void(now)
     stages.bring(work, wanted, current, QUARANTINE, now, commit, "response_id", is_whole=is_whole)
     return work.snapshot(QUARANTINE)

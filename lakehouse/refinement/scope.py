@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.lake import cursors, delta_log
+from lakehouse.lake import cursors, delta_log, integrity
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER
 from lakehouse.refinement.stages import Work
@@ -82,7 +82,7 @@ def scope_of(work: Work, bronze: Snapshot, cursor: int | None, again: Sequence[s
     late = bronze.rows(["window_start", "window_end", "n_periods"], where).to_pylist()
     beside = responses_beside(bronze, where, older_too=bool(again)) if where else {}
     return Scope(
-        bronze=lambda: work.store.scan(BRONZE, bronze),
+        bronze=lambda: integrity.checked(work.store.scan(BRONZE, bronze)),
         windows=tuple(Window(row["window_start"], row["window_end"]) for row in late),
         n_periods=sum(row["n_periods"] for row in late) + sum(beside.values()),
         where=where,

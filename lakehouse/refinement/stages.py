@@ -4,6 +4,7 @@ A stage first asks the tables how far they are (``cursors``); where they cannot 
 way the same comparison decides what is written, so the result is the same.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,13 +15,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.errors import LakehouseError, QualityError
-from lakehouse.lake import delta_log
+from lakehouse.lake import delta_log, losses
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.store import Rows, Store
 from lakehouse.lake.tables import Table
 from lakehouse.refinement.difference import CHANGE, DELETE, EQUAL, INSERT, UPDATE, difference, difference_here
 from lakehouse.refinement.quality import RuleResult
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class GateError(QualityError):
 class Work:
     """What every stage needs: the tables, and what its commits say about the run.
 
-    ``lake_version`` is the number that the run will have in ``ops.runs``; None outside of a run.
+    ``lake_version`` is the number that the run will have in ``ops.runs``; None outside of a run. ``accept_loss``: what
+    the sources no longer hold may be deleted. ``max_deleted_share``: of a table's rows that a stage may delete.
     """
 
     store: Store
@@ -60,6 +64,8 @@ class Work:
     code_version: str
     settings_hash: str
     lake_version: int | None = None
+    accept_loss: bool = False
+    max_deleted_share: float = 1.0
 
     def commit(
         self,
@@ -79,6 +85,10 @@ class Work:
             table, now = writes
             commit = replace(commit, based_on=now.version, schema=table.schema)
         return commit
+
+    def open_session(self) -> None:
+        """Have Spark open, for a stage that has something to write: without a session no column can be described."""
+        _ = self.store.spark
 
     def snapshot(self, table: Table) -> Snapshot:
         """The table's newest version.
@@ -137,8 +147,8 @@ def tally(changes: DataFrame | pa.Table, along: str) -> Tally:
 
 
 def fill(work: Work, rows: DataFrame, table: Table, now: Snapshot, commit: Commit) -> tuple[int | None, str, Tally]:
-    """Append to an empty table: the version written (None without a row), the account, and how many rows."""
-    written = work.store.append(rows, table, commit)
+    """All rows of a table ``is_void``: the version written (None without a row), the account, and how many rows."""
+    written = work.store.append(rows, table, commit, replacing=bool(now.lost_files))
     if written.version == now.version:  # Delta makes no commit of nothing
         return None, stands(commit, now), Tally()
     account = stands(commit, work.snapshot(table))
@@ -169,7 +179,7 @@ def bring(
     that carry the row's value. If ``current`` is here, the rows are compared here. The version written (None: nothing
     differed), the account, and the counts.
     """
-    if is_whole and is_empty(now):
+    if is_whole and is_void(now):
         order = (along, *(name for name in table.key if name != along))
         in_order = work.store.framed(wanted).coalesce(1).sortWithinPartitions(*order)
         return fill(work, in_order, table, now, commit)
@@ -191,6 +201,7 @@ def bring(
             counted = replace(counted, equal=int(now.totals()["rows"]) - written_over)
         if counted.total == 0:
             return None, stands(commit, now), counted
+        losses.check_share(table.name, counted.rows.get(DELETE, 0), now.totals()["rows"], work.max_deleted_share)
         bounds = F.col(f"t.{along}").between(F.lit(counted.low), F.lit(counted.high))
         kinds = {kind for kind, rows in counted.rows.items() if rows}
         version = work.store.merge(_to_write(changes), table, commit, bounds, kinds).version
@@ -204,6 +215,13 @@ def _to_write(changes: Rows) -> Rows:
     return changes.filter(pc.field(CHANGE) != EQUAL if isinstance(changes, pa.Table) else F.col(CHANGE) != EQUAL)
 
 
-def is_empty(table: Snapshot) -> bool:
-    """Whether a table has no file, so that whatever is wanted is new."""
-    return table.totals()["files"] == 0
+def is_void(table: Snapshot) -> bool:
+    """Whether a table has no rows that could be compared: no file, or not all of them any more. It is written whole."""
+    return table.totals()["files"] == 0 or bool(table.lost_files)
+
+
+def is_damaged(snapshot: Snapshot, table: Table) -> bool:
+    """Whether a derived table has lost data files, so that it is built anew; this is told."""
+    if snapshot.lost_files:
+        log.warning("%s; the table is built anew.", losses.described(snapshot, table))
+    return bool(snapshot.lost_files)

@@ -17,7 +17,7 @@ from pyspark.java_gateway import launch_gateway
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse import resources, settings
-from lakehouse.errors import UsageError
+from lakehouse.errors import QualityError, UsageError
 from lakehouse.spark import archive, jars, java
 
 DEFAULTS = "spark-defaults.conf"
@@ -111,6 +111,16 @@ def is_beyond_retention(error: BaseException) -> bool:
     return said is not None and int(said[1]) < int(said[2])
 
 
+RAISED = re.compile(r"\[USER_RAISED_EXCEPTION\] (.*?)\s*(?:SQLSTATE: \w+)?$", re.MULTILINE)
+"""How Spark says what a query of ours has raised (``raise_error``)."""
+
+
+def stopped_by_us(error: BaseException) -> QualityError | None:
+    """The gate that a query of ours raised while Spark worked, as an error of ours; None: it was something else."""
+    found = RAISED.search(str(error))
+    return QualityError(found[1]) if found else None
+
+
 def check() -> None:
     """Whether a session can be had, before anything is touched for it.
 
@@ -126,6 +136,8 @@ def reason(error: BaseException) -> str:
     """The first line of what an error says; of one that came from the JVM, its innermost cause's."""
     if isinstance(error, Py4JNetworkError):
         return _lost(error)
+    if stopped := stopped_by_us(error):
+        return str(stopped)
     try:
         text = _said(error)
     except Py4JNetworkError as lost:  # the JVM went before it could be asked for the cause

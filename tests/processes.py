@@ -1,0 +1,61 @@
+"""The command `lakehouse` in a process of its own, cold, as people run it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LAKEHOUSE = Path(sys.executable).parent / "lakehouse"
+PATIENCE_SECONDS = 240
+"""For a cold JVM on a machine that does other things too."""
+
+
+def environment(root: str, **variables: str) -> dict[str, str]:
+    """The user's, without what would change Spark's or ours, and with this root."""
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("LAKEHOUSE", "PYSPARK", "SPARK"))
+    }
+    return {**clean, "LAKEHOUSE_ROOT": root, **variables}
+
+
+def lakehouse(root: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [LAKEHOUSE, *arguments],
+        env=environment(root, **variables),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+
+
+@contextmanager
+def started(root: str, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """A command in a process group of its own, as a terminal would start it; killed when the block ends."""
+    process = subprocess.Popen(
+        [LAKEHOUSE, *arguments],
+        env=environment(root, **variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds; fail if it does not in time."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
