@@ -4,6 +4,7 @@ Commands that need Spark import it when they run, so that the others answer at o
 """
 
 import gc
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -17,6 +18,7 @@ from lakehouse import __version__
 from lakehouse.cli import looking, releasing, services, writing
 from lakehouse.cli.options import app, given
 from lakehouse.errors import ExitCode, LakehouseError
+from lakehouse.text import VisibleFormatter, visible, without_logins
 
 __all__ = ["app", "exit_code", "looking", "main", "releasing", "services", "writing"]
 INTERRUPTED = 130
@@ -40,6 +42,8 @@ def common(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with the contract's exit code."""
     gc.freeze()  # what has been imported stays: the collector passes it over
+    if logging.lastResort is not None:  # what prints warnings as long as nobody has set logging up
+        logging.lastResort.setFormatter(VisibleFormatter())
     code = exit_code(list(sys.argv[1:] if arguments is None else arguments))
     gc.freeze()  # the process ends: nothing needs to be looked through once more
     sys.exit(code)
@@ -80,4 +84,4 @@ def _innermost(error: Exception) -> str:
 
 
 def _complain(sentence: str) -> None:
-    print(f"error: {sentence}", file=sys.stderr)
+    print(f"error: {visible(without_logins(sentence))}", file=sys.stderr)
