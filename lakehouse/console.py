@@ -1,4 +1,7 @@
-"""What a person sees on stdout: tables as aligned text, or one JSON document for a program."""
+"""What a person sees: sentences and tables as aligned text, or one JSON document for a program.
+
+The one place that writes text of others: what a terminal would obey, or a person could not see, is spelt out here.
+"""
 
 import json
 import sys
@@ -11,31 +14,47 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from lakehouse.text import is_unseen, visible
+
 BARE_WIDTH = 400
 """Columns when the output is no terminal: a table in a file is never wrapped."""
 
 
+def say(*lines: str, out: TextIO | None = None) -> None:
+    """Lines of text for a person, by default on stdout; a line break within one is spelt out."""
+    out = out or sys.stdout
+    for line in lines:
+        print(_fit(line, out), file=out, flush=True)
+
+
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, out: TextIO | None = None) -> None:
-    """Rows as aligned text, or as one JSON list."""
+    """Rows as aligned text, one line each unless the terminal is narrow; or as one JSON list."""
     out = out or sys.stdout
     if as_json:
         print_json(list(rows), out=out)
         return
     if not rows:
-        print("(no rows)", file=out)
+        say("(no rows)", out=out)
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name, value in rows[0].items():
         numeric = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(_fit(name, out), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(text(value) for value in row.values()))
+        table.add_row(*(_fit(text(value), out) for value in row.values()))
     console(out).print(table)
 
 
 def print_json(document: object, *, out: TextIO | None = None) -> None:
-    """One JSON document; decimals as numbers in plain notation, times in ISO form."""
-    print(json.dumps(document, default=_plain, ensure_ascii=False), file=out or sys.stdout)
+    """One JSON document; decimals as numbers in plain notation, times in ISO form.
+
+    Exact, and harmless to a terminal: what it would obey stands as ``\\u009b``, which JSON reads as the same text.
+    """
+    out = out or sys.stdout
+    plain = json.dumps(document, default=_plain, ensure_ascii=False)
+    if is_unseen(plain) or not _takes(plain, out):
+        plain = json.dumps(document, default=_plain)
+    print(plain, file=out)
 
 
 def text(value: object) -> str:
@@ -60,6 +79,20 @@ def console(out: TextIO) -> Console:
 def said(counts: Mapping[str, int]) -> str:
     """Counts as words: ``0 inserted, 0 updated, 19,710 unchanged``."""
     return ", ".join(f"{number:,} {name}" for name, number in counts.items())
+
+
+def _fit(line: str, out: TextIO) -> str:
+    """The line as ``visible`` shows it, and with what the output's encoding lacks spelt out as well."""
+    shown = visible(line)
+    return shown if _takes(shown, out) else shown.encode(out.encoding, "backslashreplace").decode(out.encoding)
+
+
+def _takes(line: str, out: TextIO) -> bool:
+    try:
+        line.encode(getattr(out, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _plain(value: object) -> object:

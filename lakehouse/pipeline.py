@@ -42,6 +42,7 @@ from lakehouse.refinement import aggregating, quarantine, refining, scope
 from lakehouse.refinement.stages import GateError, StageReport, Work
 from lakehouse.settings import PUBLIC_API, Settings
 from lakehouse.spark import session
+from lakehouse.text import without_logins
 from lakehouse.windows import Span, Window
 
 STAGES = ("bronze", "silver", "gold", "export")
@@ -364,6 +365,7 @@ class Run:
     def _record(self) -> None:
         """The row of this run: its number is the lake version."""
         store, report = self.work.store, self.report
+        report.error = without_logins(report.error) if report.error else report.error
         report.lake_version = self.work.lake_version
         report.versions = {table.name: self.work.snapshot(table).version for table in TABLES if table is not RUNS}
         row = {

@@ -7,7 +7,7 @@ from typing import TextIO
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from lakehouse.console import console, said
+from lakehouse.console import console, said, say
 from lakehouse.ingestion.api import Failure
 from lakehouse.ingestion.bronze import PERIOD_FORM, Response
 from lakehouse.ingestion.coverage import Reason
@@ -15,6 +15,7 @@ from lakehouse.ingestion.ingest import BadFile
 from lakehouse.lake.tables import GOLD
 from lakehouse.pipeline import Listener
 from lakehouse.refinement.stages import StageReport
+from lakehouse.text import visible, without_logins
 from lakehouse.windows import Span, Window
 
 LINE_SECONDS = 5.0
@@ -129,6 +130,6 @@ class Narrator(Listener):
 
     def _say(self, line: str) -> None:
         if self._bar is not None:
-            self._bar.console.print(line)
+            self._bar.console.print(visible(without_logins(line)))
         else:
-            print(line, file=self._out, flush=True)
+            say(without_logins(line), out=self._out)

@@ -4,6 +4,7 @@ Commands that need Spark import it when they run, so that the others answer at o
 """
 
 import gc
+import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from lakehouse import __version__
 from lakehouse.cli import looking, releasing, services, writing
 from lakehouse.cli.options import app, given
 from lakehouse.errors import ExitCode, LakehouseError
+from lakehouse.text import VisibleFormatter, visible, without_logins
 
 __all__ = ["app", "exit_code", "looking", "main", "releasing", "services", "writing"]
 INTERRUPTED = 130
@@ -45,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores the second
             signal.signal(number, _like_ctrl_c)
+    if logging.lastResort is not None:  # what prints warnings as long as nobody has set logging up
+        logging.lastResort.setFormatter(VisibleFormatter())
     code = exit_code(list(sys.argv[1:] if arguments is None else arguments))
     gc.freeze()  # the process ends: nothing needs to be looked through once more
     sys.exit(code)
@@ -103,4 +107,4 @@ def _innermost(error: Exception) -> str:
 
 
 def _complain(sentence: str) -> None:
-    print(f"error: {sentence}", file=sys.stderr)
+    print(f"error: {visible(without_logins(sentence))}", file=sys.stderr)

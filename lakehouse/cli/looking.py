@@ -60,12 +60,12 @@ def status(as_json: Json = False) -> None:
     if as_json:
         console.print_json(found)
         return
-    print(f"lake at {found['root']}")
+    console.say(f"lake at {found['root']}")
     last = found["last_run"]
     if last is None:
         print("no run yet; begin with: lakehouse run")
     else:
-        print(
+        console.say(
             f"lake version {last['lake_version']}, run {last['run_id']} ({last['command']}: {last['status']}"
             f"{', ' + last['error'] if last['error'] else ''}), {console.text(last['finished_at'])}"
         )
@@ -116,7 +116,7 @@ def diff(
         return
     if found.rows:
         console.print_rows([row.as_row() for row in found.rows], as_json=False)
-    print(found.describe())
+    console.say(found.describe())
     if found.differing > len(found.rows):
         print(f"(the first {len(found.rows)} rows; --limit shows more)", file=sys.stderr)
 

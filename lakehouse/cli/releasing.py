@@ -40,7 +40,7 @@ def create(
     if as_json:
         console.print_json(manifest)
     else:
-        print(portable.describe(manifest))
+        console.say(*portable.describe(manifest).split("\n"))
 
 
 @release.command("list")
@@ -62,7 +62,7 @@ def show(name: Name, as_json: Json = False) -> None:
     if as_json:
         console.print_json(manifest)
     else:
-        print(portable.describe(manifest))
+        console.say(*portable.describe(manifest).split("\n"))
 
 
 @release.command("verify")
@@ -99,10 +99,11 @@ def delete(
 @release.command("export")
 def export(name: Name, into: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")]) -> None:
     """Write Gold of a release as Parquet and CSV with hashes, for people who do not have this package."""
+    from lakehouse import console
     from lakehouse.history import portable
 
     for file in portable.export(chosen(), name, into):
-        print(into / file)
+        console.say(str(into / file))
 
 
 @app.command()
@@ -118,7 +119,7 @@ def reproduce(name: Name, as_json: Json = False) -> None:
         for table in found.comparisons:
             if table.rows:
                 console.print_rows([row.as_row() for row in table.rows], as_json=False)
-        print("\n".join(found.describe()))
+        console.say(*found.describe())
     if not found.is_identical:
         differing = sum(each.differing for each in found.comparisons)
         raise QualityError(f"Release {name} is not what its Bronze gives today: {differing:,} rows differ.")

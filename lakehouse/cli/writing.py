@@ -182,6 +182,10 @@ def _do(
     first, last = day(start, "--from"), day(end, "--to")
     if first and last and first >= last:
         raise UsageError(f"--from {start} is not before --to {end}.")
+    if "bronze" in wanted:
+        from lakehouse.ingestion.access import Access
+
+        Access.of(chosen().api)  # whether it can be used, before anything is written
 
     def work(started: "Run") -> None:
         if "bronze" in wanted:

@@ -15,7 +15,7 @@ ID_DIGITS = 8
 def tell_explanation(found: Explanation) -> None:
     """From the figure down to the bytes."""
     versions = ", ".join(f"{table.name} {found.state.versions[table.name]}" for table in (GOLD, SILVER, BRONZE))
-    print(f"region {found.regionid} on {found.day} in {found.state.name} ({versions})")
+    console.say(f"region {found.regionid} on {found.day} in {found.state.name} ({versions})")
     if found.gold is None:
         print("Gold has no such day.")
     else:
@@ -28,7 +28,7 @@ def tell_explanation(found: Explanation) -> None:
         total = sum(row["intensity_forecast"] for row in silver)
         labels = Counter(row["intensity_index"] for row in silver)
         print(f"intensity: {total} / {len(silver)} = {found.recomputed and found.recomputed['intensity_avg']}")
-        print(f"labels: {', '.join(f'{label} {count}' for label, count in labels.most_common())}")
+        console.say(f"labels: {', '.join(f'{label} {count}' for label, count in labels.most_common())}")
     console.print_rows([_half_hour(half) for half in found.half_hours], as_json=False)
     lost = [
         {
@@ -65,7 +65,7 @@ def tell_explanation(found: Explanation) -> None:
         print("Gold is what its half-hours give, and each of them what its response says.")
     else:
         for name, (table, anew) in found.disagreements.items():
-            print(f"{name}: the table says {table}, computed anew it is {anew}")
+            console.say(f"{name}: the table says {table}, computed anew it is {anew}")
 
 
 def tell_revisions(found: Revisions) -> None:

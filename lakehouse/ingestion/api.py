@@ -2,29 +2,31 @@
 
 import asyncio
 import time
-import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 from aiolimiter import AsyncLimiter
+from multidict import CIMultiDict
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from yarl import URL
 
-from lakehouse.errors import ApiUnavailableError
+from lakehouse.errors import ApiUnavailableError, LakehouseError
+from lakehouse.ingestion.access import Access, Proxy
 from lakehouse.ingestion.bronze import PERIOD_FORM, Contents, NotAResponseError, Response, contents
-from lakehouse.ingestion.retries import RefusedError, TransientError, check_status, wait_after
-from lakehouse.ingestion.source import Clock, Source, checked_url, clock_of, is_loopback, simulator
+from lakehouse.ingestion.retries import RefusedError, TransientError, check_status, proxy_refusal, wait_after
+from lakehouse.ingestion.source import Clock, Source, checked_url, clock_of, simulator
+from lakehouse.ingestion.unpacking import Body
 from lakehouse.settings import PUBLIC_API, ApiSettings
+from lakehouse.text import brief, decoded
 from lakehouse.windows import Window
 
 CHUNK_BYTES = 65_536
-GZIP = ("gzip", "x-gzip")
-ANY_WINDOW = 32 + zlib.MAX_WBITS
-"""For zlib: gzip or zlib, by what the data begins with."""
+LONGEST_HEADER_BYTES = 65_536
+"""Of one header or status line; more than any proxy's is known to take, and nothing to a memory."""
 
 Timer = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
@@ -33,11 +35,15 @@ Jitter = Callable[[], float]
 
 @dataclass(frozen=True)
 class Failure:
-    """A window that was not received, and the last reason. ``asked``: False when the client had given up before."""
+    """A window that was not received, and the last reason.
+
+    ``asked``: False when the client had given up before. ``lasting``: waiting does not cure it.
+    """
 
     window: Window
     error: str
     asked: bool = True
+    lasting: bool = False
 
 
 class Observer(Protocol):
@@ -82,12 +88,14 @@ class Client:
     jitter: Jitter = lambda: 0.0
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
     _session: aiohttp.ClientSession = field(init=False)
+    _proxied: dict[str, Any] = field(init=False, repr=False)
     _places: asyncio.Semaphore = field(init=False)
     _limiter: AsyncLimiter | None = field(default=None, init=False)
     _resume_at: float = field(default=0.0, init=False)
 
     async def __aenter__(self) -> Self:
-        base = checked_url(self.settings.url)
+        access = Access.of(self.settings)
+        self._proxied = _through(access.proxy)
         self._places = asyncio.Semaphore(self.settings.concurrency)
         timeout = aiohttp.ClientTimeout(
             total=self.settings.attempt_timeout_seconds,
@@ -106,7 +114,8 @@ class Client:
                 timeout=timeout,
                 auto_decompress=False,
                 middlewares=[_once],
-                trust_env=not is_loopback(base.host or ""),
+                max_line_size=LONGEST_HEADER_BYTES,
+                max_field_size=LONGEST_HEADER_BYTES,
             )
         )
         if self.settings.requests_per_second:
@@ -124,6 +133,7 @@ class Client:
 
         Raises:
             ApiUnavailableError: it does not answer.
+            LakehouseError: nor will it later, as long as nobody changes anything.
         """
         base = checked_url(self.settings.url)
         if str(base) == PUBLIC_API:
@@ -131,8 +141,10 @@ class Client:
         try:
             answer = await self._attempted("/regional", base / "regional", lambda _: None)
         except (TransientError, RefusedError) as error:
+            if isinstance(error, RefusedError) and error.lasting:
+                raise LakehouseError(f"The API at {base.origin()} cannot be asked: {error}.") from None
             raise ApiUnavailableError(
-                f"The API at {base} cannot be asked ({error}); check LAKEHOUSE_API__URL or try again later."
+                f"The API at {base.origin()} cannot be asked ({error}); check LAKEHOUSE_API__URL or try again later."
             ) from None
         return simulator(answer.headers, self.clock) or Source(str(base), self.clock())
 
@@ -204,9 +216,10 @@ class Client:
             while (pause := self._resume_at - self.timer()) > 0:
                 await self.sleep(pause)
             try:
-                async with self._session.get(url, allow_redirects=False) as answer:
-                    check_status(answer.status, answer.reason, answer.headers, self.clock())
-                    return Answer(answer.status, answer.headers, await self._body(answer))
+                async with self._session.get(url, allow_redirects=False, **self._proxied) as answer:
+                    headers = CIMultiDict((name, decoded(value)) for name, value in answer.headers.items())
+                    check_status(answer.status, answer.reason, headers, self.clock())
+                    return Answer(answer.status, headers, await self._body(answer))
             except aiohttp.ConnectionTimeoutError:
                 limit = f"{self.settings.connect_timeout_seconds:g} s"
                 raise TransientError(f"no connection within {limit}") from None
@@ -216,30 +229,17 @@ class Client:
             except TimeoutError:
                 limit = f"{self.settings.attempt_timeout_seconds:g} s"
                 raise TransientError(f"no complete answer within {limit}") from None
-            except aiohttp.ClientPayloadError as error:
-                raise TransientError(f"the answer broke off ({error})") from None
             except (aiohttp.ClientError, OSError) as error:
-                raise TransientError(_said(error)) from None
+                raise _meaning(error) from None
 
     async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
         """The whole body, unpacked; never more of it in memory than is allowed, whatever it unpacks to."""
         limit = int(self.settings.max_body_mib * 2**20)
-        too_large = RefusedError(f"the answer is larger than {self.settings.max_body_mib:g} MiB")
-        if (answer.content_length or 0) > limit:
-            raise too_large
-        unpacker = _unpacker(answer.headers.get("Content-Encoding", ""))
-        body, is_empty = bytearray(), True
-        async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
-            is_empty = False
-            try:
-                body += unpacker.decompress(chunk, limit + 1 - len(body)) if unpacker else chunk
-            except zlib.error as error:
-                raise TransientError(f"the answer cannot be unpacked ({error})") from None
-            if len(body) > limit:
-                raise too_large
-        if unpacker and not is_empty and (not unpacker.eof or unpacker.unused_data):
-            raise TransientError("the packed answer does not end where it should")
-        return bytes(body)
+        body = Body(decoded(", ".join(answer.headers.getall("Content-Encoding", ()))), limit)
+        body.expect(answer.content_length or 0)
+        async for piece in answer.content.iter_chunked(CHUNK_BYTES):
+            body.add(piece)
+        return body.whole()
 
 
 def window_url(base: str, window: Window) -> URL:
@@ -258,17 +258,48 @@ async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType)
     except aiohttp.ConnectionTimeoutError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise TransientError(_said(error)) from None
+        raise _meaning(error) from None
 
 
-def _unpacker(encoding: str) -> "zlib._Decompress | None":
-    encoding = encoding.strip().lower()
-    if encoding in ("", "identity"):
-        return None
-    if encoding not in GZIP:
-        raise TransientError(f"the answer is packed as {encoding!r}, which was not asked for")
-    return zlib.decompressobj(ANY_WINDOW)
+def _through(proxy: Proxy | None) -> dict[str, Any]:
+    """What a request needs to go through a proxy."""
+    if proxy is None:
+        return {}
+    login = proxy.user is not None or proxy.password is not None
+    headers = {"Proxy-Authorization": aiohttp.encode_basic_auth(proxy.user or "", proxy.password or "")}
+    return {"proxy": proxy.address, "proxy_headers": headers if login else None}
 
 
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+def _meaning(error: Exception) -> TransientError | RefusedError:
+    """What an error of the connection means, in our words: aiohttp's may hold a whole body, or a proxy's login."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError(certificate_error=cause):
+            why = getattr(cause, "verify_message", "") or brief(str(cause))
+            return RefusedError(
+                f"the certificate that {error.host} shows is not trusted ({why}); correct the address or this "
+                "machine's clock, or name your network's authorities in SSL_CERT_FILE",
+                lasting=True,
+            )
+        case aiohttp.ClientHttpProxyError():
+            return proxy_refusal(error.status, error.message)
+        case aiohttp.ClientConnectorDNSError():
+            return TransientError(f"the name {error.host} cannot be looked up ({brief(str(error.os_error))})")
+        case aiohttp.ClientConnectorSSLError():
+            return TransientError(f"no TLS with {error.host} ({brief(str(error.os_error))})")
+        case aiohttp.ClientConnectorError():
+            what = "the proxy " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
+            return TransientError(f"no connection to {what}{error.host}:{error.port} ({brief(str(error.os_error))})")
+        case aiohttp.ServerDisconnectedError():
+            return TransientError("the connection ended before an answer came")
+        case aiohttp.ClientPayloadError():
+            return TransientError(f"the answer broke off ({_first_words(error.__cause__ or error)})")
+        case aiohttp.ClientResponseError():
+            return TransientError(f"the answer is not valid HTTP ({_first_words(error)})")
+        case _:
+            return TransientError(_first_words(error))
+
+
+def _first_words(error: BaseException) -> str:
+    """The first line of a message without the bytes that it quotes."""
+    line = brief(str(getattr(error, "message", "") or error))
+    return line.partition(": b'")[0].rstrip(":. ") or type(error).__name__

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from lakehouse.errors import ApiUnavailableError
+from lakehouse.errors import ApiUnavailableError, LakehouseError
 from lakehouse.ingestion.api import Client, Failure, Observer
 from lakehouse.ingestion.bronze import Response
 from lakehouse.ingestion.retries import RefusedError, TransientError
@@ -21,8 +21,8 @@ Take = Callable[[Result], Awaitable[None]]
 async def fetch_all(client: Client, windows: Sequence[Window], take: Take) -> None:
     """Hand every window's response or failure to ``take``, as they come; while it waits, its worker asks no more.
 
-    After several failures in a row the windows left are not asked any more and are handed on as failures too. What
-    has been received has been handed on, however this ends.
+    After several failures in a row, or one that waiting does not cure, the windows left are not asked any more and are
+    handed on as failures too. What has been received has been handed on, however this ends.
     """
     crew = _Crew(client, take, list(reversed(windows)))
     workers = [asyncio.create_task(crew.work()) for _ in range(client.settings.concurrency)]
@@ -43,6 +43,7 @@ class _Crew:
     waiting: list[Window]
     failed_in_a_row: int = 0
     last_error: str = ""
+    is_hopeless: bool = False
 
     @property
     def observer(self) -> Observer | None:
@@ -52,11 +53,18 @@ class _Crew:
         """Take windows until there are none."""
         while self.waiting:
             window = self.waiting.pop()
-            if self.failed_in_a_row >= self.client.settings.give_up_after:
-                reason = f"not asked: {self.failed_in_a_row} windows in a row had failed, the last: {self.last_error}"
-                await self.take(Failure(window, reason, asked=False))
+            if (reason := self.why_no_more()) is not None:
+                await self.take(Failure(window, f"not asked: {reason}", asked=False))
             elif (result := await self.fetched(window)) is not None:
                 await self.take(result)
+
+    def why_no_more(self) -> str | None:
+        """Why no window is asked any more; None while they are."""
+        if self.is_hopeless:  # a proxy may lock an account after some refused logins
+            return f"another window had failed: {self.last_error}"
+        if self.failed_in_a_row >= self.client.settings.give_up_after:
+            return f"{self.failed_in_a_row} windows in a row had failed, the last: {self.last_error}"
+        return None
 
     async def fetched(self, window: Window) -> Result | None:
         """The window's response or failure; None when its halves are asked instead."""
@@ -76,19 +84,24 @@ class _Crew:
             self.observer.received(response)
         return response
 
-    def failure(self, window: Window, error: Exception) -> Failure:
+    def failure(self, window: Window, error: TransientError | RefusedError) -> Failure:
         self.failed_in_a_row += 1
-        self.last_error = str(error)
-        failure = Failure(window, self.last_error)
+        failure = Failure(window, str(error), lasting=isinstance(error, RefusedError) and error.lasting)
+        self.last_error, self.is_hopeless = failure.error, self.is_hopeless or failure.lasting
         if self.observer:
             self.observer.failed(failure)
         return failure
 
 
-def unreachable(failures: Sequence[Failure]) -> ApiUnavailableError:
-    """The error of a run whose windows were not all received."""
+def unreachable(failures: Sequence[Failure]) -> LakehouseError:
+    """The error of a run whose windows were not all received: by its class, whether to try again later."""
+    what = f"{len(failures)} window(s) could not be fetched"
+    for failure in failures:
+        if failure.lasting:
+            return LakehouseError(
+                f"{what} because of: {failure.error}; what came is kept, run again once that is mended."
+            )
     asked = [failure for failure in failures if failure.asked]
     return ApiUnavailableError(
-        f"{len(failures)} window(s) could not be fetched, the last asked because of: {asked[-1].error}; "
-        "what came is kept, run again later for the rest."
+        f"{what}, the last asked because of: {asked[-1].error}; what came is kept, run again later for the rest."
     )

@@ -1,6 +1,7 @@
 """Which API a lake is filled from: part of its identity, never mixed with another."""
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 SIMULATED = "simulator:"
 """What the identity of a simulator begins with; its seed follows, not its port."""
+LONGEST_HOST = 253
+_HOST = re.compile(r"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
+"""A name's labels have 1 to 63 characters (RFC 1035, 2.3.4); yarl lets others through, on which the look-up raises."""
 SEED_HEADER, NOW_HEADER = "X-Simulator-Seed", "X-Simulator-Now"
 
 Clock = Callable[[], datetime]
@@ -33,7 +37,10 @@ def check_source(filled_from: str | None, asked: str, root: str) -> None:
 
     Raises:
         SourceMismatchError: the lake was filled from another source.
+        UsageError: what is asked for may hold a login, which the lake would keep for ever.
     """
+    if set("@?#") & set(asked.partition("://")[2]):
+        raise UsageError("The source holds a user, a query or a fragment: name the API by its plain address.")
     if filled_from is not None and filled_from != asked:
         raise SourceMismatchError(
             f"The lake at {root} was filled from {filled_from}, not from {asked}: "
@@ -51,7 +58,7 @@ def clock_of(headers: Mapping[str, str], clock: Clock) -> datetime:
     """The lake's clock when an answer came: a simulator states its own, otherwise it is ``clock``, the machine's."""
     try:
         return datetime.fromisoformat(headers.get(NOW_HEADER, "")).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter: beyond the first or the last year
         return clock()
 
 
@@ -70,7 +77,7 @@ def simulator_here(settings: ApiSettings, clock: Clock) -> Source | None:
         return None
     asked = HTTPConnection(url.host or "", url.port, timeout=settings.connect_timeout_seconds)
     try:
-        asked.request("HEAD", (url / "regional").raw_path, headers={"User-Agent": settings.user_agent})
+        asked.request("HEAD", (url / "regional").raw_path, headers={"User-Agent": settings.user_agent.encode()})
         answer = asked.getresponse()
         return simulator(dict(answer.headers), clock) if answer.status == HTTPStatus.OK else None
     except (OSError, HTTPException):
@@ -83,26 +90,45 @@ def checked_url(text: str) -> "URL":
     """The API's address, without a trailing slash.
 
     Raises:
-        UsageError: not a web address, or not https and not this machine, or with more in it than an address.
+        UsageError: not a web address, or not https and not this machine, or with more in it than an address. Nothing
+            of it is quoted, as any part may be a password.
     """
     from yarl import URL  # with what it needs 10 ms, which commands that ask nobody save
 
     try:
         url = URL(text.rstrip("/"))
-    except ValueError as error:
-        raise UsageError(f"LAKEHOUSE_API__URL is not an address: {error}.") from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise UsageError(f"LAKEHOUSE_API__URL is {text!r}: write an https:// address.")
+        is_address = url.scheme in ("http", "https") and is_host(url)
+    except ValueError:
+        is_address = False
+    if not is_address or not text.isprintable():
+        raise UsageError(
+            "LAKEHOUSE_API__URL is not an address of the web: write an https:// address, https://HOST:PORT."
+        )
     if url.user or url.password or url.query or url.fragment:
         raise UsageError("LAKEHOUSE_API__URL holds a user, a query or a fragment: write the plain address.")
-    if url.scheme != "https" and not is_loopback(url.host):
-        raise UsageError(f"LAKEHOUSE_API__URL is {text!r}: only an address of this machine may go without https.")
+    if url.scheme != "https" and not is_loopback(url.host or ""):
+        raise UsageError("LAKEHOUSE_API__URL has http://: only an address of this machine may go without https.")
     return url
+
+
+def is_host(url: "URL") -> bool:
+    """Whether an address names a host, by IP address or by a name that can be looked up, and a port that can be used.
+
+    Raises:
+        ValueError: the name, or the port, cannot even be read.
+    """
+    name, port = url.raw_host or "", url.port
+    return port != 0 and (_is_ip(name.partition("%")[0]) or bool(_HOST.fullmatch(name) and len(name) <= LONGEST_HOST))
 
 
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine, by its literal address or its standard name."""
+    return ipaddress.ip_address(host).is_loopback if _is_ip(host) else host == "localhost"
+
+
+def _is_ip(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(host)
     except ValueError:
-        return host == "localhost"
+        return False
+    return True

@@ -18,6 +18,7 @@ from lakehouse import files
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import damage
 from lakehouse.lake.commits import Pin, commit_id
+from lakehouse.text import storable
 
 
 class FeedError(LakehouseError):
@@ -209,6 +210,8 @@ def _reason(error: Exception) -> str:
 def append(path: str, rows: Sequence[Mapping[str, Any]], user_metadata: str) -> int:
     """Append rows to a table in one commit, without a JVM; gives its version. A map's value is a mapping.
 
+    Text may be any: what is no Unicode in it (a file name's bytes) is spelt out.
+
     Raises:
         LakehouseError: there is no such table, or it cannot be written.
     """
@@ -230,11 +233,13 @@ def append(path: str, rows: Sequence[Mapping[str, Any]], user_metadata: str) -> 
 
 
 def _as_arrow(value: Any, type_: pa.DataType) -> Any:
-    """A value as pyarrow takes it: maps as lists of pairs."""
+    """A value as pyarrow takes it: maps as lists of pairs, text without lone surrogates."""
     if value is None:
         return None
+    if isinstance(value, str):
+        return storable(value)
     if pa.types.is_map(type_):
-        return [(key, _as_arrow(item, type_.item_type)) for key, item in dict(value).items()]
+        return [(_as_arrow(key, type_.key_type), _as_arrow(item, type_.item_type)) for key, item in dict(value).items()]
     if pa.types.is_struct(type_):
         return {part.name: _as_arrow(value[part.name], part.type) for part in type_}
     if pa.types.is_list(type_):
