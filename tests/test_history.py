@@ -100,6 +100,20 @@ def test_names_a_figure_that_is_not_what_it_rests_on(
     assert said.err.splitlines()[-1].startswith("error: 4 figure(s) are not what they rest on: gold.intensity_avg")
 
 
+def test_explains_the_lake_as_it_is_not_as_the_last_run_left_it(
+    chosen: Settings, told: Lake, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told.sql("UPDATE {} SET intensity_avg = 110 WHERE regionid = 13", GOLD)
+    arguments = ["--root", chosen.root, "explain", "--region", "13", "--date", "2024-01-01"]
+    assert cli.exit_code(arguments) == 3
+    said = capfd.readouterr()
+    assert "in the lake as it is, changed since lake version 2 (gold.carbon_intensity_daily 3" in said.out
+    assert said.err.splitlines()[-1].startswith(
+        "error: 1 figure(s) are not what they rest on: gold.intensity_avg is 110"
+    )
+    assert cli.exit_code([*arguments, "--at", "2"]) == 0
+
+
 def test_tells_an_explanation_to_a_person(chosen: Settings, capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.exit_code(["--root", chosen.root, "explain", "--region", "13", "--date", "2024-01-01"]) == 0
     said = capfd.readouterr().out
