@@ -79,7 +79,7 @@ class _Crew:
     def failure(self, window: Window, error: Exception) -> Failure:
         self.failed_in_a_row += 1
         self.last_error = str(error)
-        failure = Failure(window, self.last_error)
+        failure = Failure(window, self.last_error, response=getattr(error, "response", None))
         if self.observer:
             self.observer.failed(failure)
         return failure
