@@ -25,8 +25,9 @@ from pyspark.sql import DataFrame
 from lakehouse import settings
 from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.ingestion import recordings
-from lakehouse.ingestion.ingest import BadFile, Landing, ReceivedAt, land_from_files, received_at
+from lakehouse.ingestion.ingest import BadFile, Landing, ReceivedAt, land_from_files
 from lakehouse.ingestion.receipts import Held
+from lakehouse.ingestion.reception import received_at
 from lakehouse.ingestion.recordings import UnreadableError
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.store import Store, Written

@@ -98,11 +98,11 @@ def import_(
 ) -> None:
     """Land recorded API responses in Bronze."""
     from lakehouse.clock import machine_clock
-    from lakehouse.ingestion import ingest, receipts
+    from lakehouse.ingestion import receipts, reception
 
     said = None if received_at in ("now", "mtime") else time(received_at)
     known = receipts.held(chosen())
-    received = ingest.received_at(said, known, machine_clock(), by_file=received_at == "mtime")
+    received = reception.received_at(said, known, machine_clock(), by_file=received_at == "mtime")
     recorded("import", lambda started: started.take_in(paths, source, received), as_json=as_json)
 
 
