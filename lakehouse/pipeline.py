@@ -343,8 +343,8 @@ class Run:
             first = self.report.bad_files[0]
             others = f" and {len(self.report.bad_files) - 1} more" if len(self.report.bad_files) > 1 else ""
             raise LakehouseError(
-                f"{first.name}{others} left out because it is not a response of the API: {first.reason}; "
-                f"{landing.inserted} response(s) went in."
+                f"{first.name}{others} left out because it is not a response of the API that can be read: "
+                f"{first.reason}; {landing.inserted} response(s) went in."
             )
         return done
 

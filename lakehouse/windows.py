@@ -20,6 +20,8 @@ HALF_HOUR = timedelta(minutes=30)
 HALF_HOUR_MICROS = HALF_HOUR // MICROSECOND
 FIRST_SLOT = datetime(2018, 5, 10, 23, 30, tzinfo=UTC)
 """The first half-hour that the regional routes know."""
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+"""Later than any half-hour of ours, and in what every format of times can hold."""
 MAX_HALF_HOURS = 14 * 48 + 1
 """Half-hours in the longest window that the API answers: 14 days with both ends inclusive."""
 SINGLE_SLOT = timedelta(minutes=29)

@@ -1,7 +1,7 @@
 """Lakes written row by row through delta-rs, for tests of commands that only look: real tables, no JVM."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,11 @@ from lakehouse.lake.tables import BRONZE, QUARANTINE, RUNS, SILVER
 from lakehouse.settings import Settings
 from lakehouse.windows import Span, plan
 
+REFUSALS = pa.schema(
+    [*((name, pa.string()) for name in ("response_id", "regionid", "period_from")), ("reasons", pa.list_(pa.string()))]
+)
 UTC_TIME = pa.timestamp("us", tz="UTC")
+FAILED = pa.struct([("window_start", UTC_TIME), ("window_end", UTC_TIME), ("error", pa.string())])
 SOURCE = "https://api.carbonintensity.org.uk"
 
 
@@ -65,14 +69,15 @@ def receive(
     landing: int = 1,
     source: str = SOURCE,
     regionid: int | None = None,
+    file: str | None = None,
 ) -> list[str]:
     """Bronze rows as if ``[start, end)`` had been fetched; gives their response ids."""
     lacking, rows = set(absent), []
     for window in plan([Span(at(start), at(end))]):
         held = tuple(slot for slot in window.span().slots() if slot not in lacking)
         response = Response(b"{}", window, at(received), Contents(held, regionid))
-        rows.append(response.row(source=source, landing=landing, run_id="r"))
-    write_deltalake(settings.path(BRONZE.path), pa.Table.from_pylist(rows, ARROW), mode="append")
+        rows.append({**response.row(source=source, landing=landing, run_id="r"), "source_file": file})
+    quick_append(settings)(pa.Table.from_pylist(rows, ARROW), Commit("bronze", "r", "1", "h"))
     return [row["response_id"] for row in rows]
 
 
@@ -85,25 +90,49 @@ def refine(settings: Settings, keys: Mapping[datetime, Sequence[int]], *, landin
             "timestamp": pa.array([slot for _, slot in pairs], UTC_TIME),
         }
     )
-    said = {"stage": "silver", "run_id": "r", "code_version": "1", "settings_hash": "h", "landing": landing}
-    metadata = {"userMetadata": json.dumps({"lakehouse": 1, "reads": {}, **said})}
-    write_deltalake(
-        settings.path(SILVER.path), rows, mode="append", commit_properties=CommitProperties(custom_metadata=metadata)
-    )
+    said = CommitProperties(custom_metadata={"userMetadata": silver_commit(settings, landing).to_json()})
+    write_deltalake(settings.path(SILVER.path), rows, mode="append", commit_properties=said)
+
+
+def silver_commit(settings: Settings, landing: int) -> Commit:
+    """What Silver says when it contains Bronze, as it stands, up to ``landing``."""
+    reads = {}
+    for table, rows in ((BRONZE, ARROW), (QUARANTINE, REFUSALS)):
+        path = settings.path(table.path)
+        if delta_log.open_table(path) is None:
+            write_deltalake(path, rows.empty_table())
+        snapshot = delta_log.open_table(path)
+        assert snapshot is not None
+        reads[table.name] = snapshot.pin
+    return Commit("silver", "r", "1", "h", reads=reads, landing=landing)
 
 
 def refuse(settings: Settings, *rows: tuple[str, str | None, str | None, list[str]]) -> None:
     """Quarantine rows: response_id, region and period as they stand in the piece, reasons."""
-    names = ("response_id", "regionid", "period_from", "reasons")
-    schema = pa.schema([(name, pa.string()) for name in names[:3]] + [("reasons", pa.list_(pa.string()))])
-    table = pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema)
-    write_deltalake(settings.path(QUARANTINE.path), table, mode="append")
+    table = pa.Table.from_pylist([dict(zip(REFUSALS.names, row, strict=True)) for row in rows], REFUSALS)
+    said = CommitProperties(custom_metadata={"userMetadata": Commit("quarantine", "r", "1", "h").to_json()})
+    write_deltalake(settings.path(QUARANTINE.path), table, mode="append", commit_properties=said)
+
+
+def account_of_run(settings: Settings, *, landing: int) -> None:
+    """A row of ``ops.runs`` with what Silver says when it had nothing to write."""
+    silver = delta_log.open_table(settings.path(SILVER.path))
+    assert silver is not None
+    account = replace(silver_commit(settings, landing), at=silver.pin).to_json()
+    rows = pa.table(
+        {
+            "lake_version": pa.array([1], pa.int64()),
+            "lake_clock": pa.array([None], UTC_TIME),
+            "failed_windows": pa.array([[]], pa.list_(FAILED)),
+            "stages": [[{"account": account}]],
+        }
+    )
+    write_deltalake(settings.path(RUNS.path), rows, mode="append", schema_mode="merge")
 
 
 def record_run(settings: Settings, number: int, clock: str | None, *failed: tuple[str, str, str]) -> None:
     """A row of ``ops.runs``: its number, the API's clock, and windows that failed with their error."""
-    window = pa.struct([("window_start", UTC_TIME), ("window_end", UTC_TIME), ("error", pa.string())])
-    schema = pa.schema([("lake_version", pa.int64()), ("lake_clock", UTC_TIME), ("failed_windows", pa.list_(window))])
+    schema = pa.schema([("lake_version", pa.int64()), ("lake_clock", UTC_TIME), ("failed_windows", pa.list_(FAILED))])
     lost: list[dict[str, Any]] = [
         {"window_start": at(start), "window_end": at(end), "error": error} for start, end, error in failed
     ]

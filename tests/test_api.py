@@ -8,14 +8,16 @@ import hashlib
 import time
 import tracemalloc
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from lakehouse.errors import ApiUnavailableError, UsageError
-from lakehouse.ingestion.api import Client
+from lakehouse.ingestion.api import Client, Failure
 from lakehouse.ingestion.bronze import Response
 from lakehouse.ingestion.retries import RefusedError, TransientError, retry_after
+from lakehouse.ingestion.source import clock_of
 from lakehouse.settings import ApiSettings
 from lakehouse.simulator import Simulator
 from lakehouse.windows import Span, plan
@@ -175,33 +177,73 @@ async def test_never_holds_what_a_gzip_bomb_unpacks_to(api: Simulator, client_fo
 
 
 @pytest.mark.parametrize(
-    ("rule", "periods"),
+    ("rule", "periods", "lacked"),
     [
-        ({"fault": "empty_object"}, 0),
-        ({"fault": "empty_list"}, 0),
-        ({"fault": "no_body"}, 0),
-        ({"fault": "forecast_value", "value": "abc"}, 4),
-        ({"fault": "perc_value"}, 4),
-        ({"fault": "regions_value"}, 4),
-        ({"fault": "region_missing"}, 4),
-        ({"fault": "region_extra"}, 4),
-        ({"fault": "fuel_missing"}, 4),
-        ({"fault": "fuel_extra"}, 4),
-        ({"fault": "half_hour_twice"}, 5),
-        ({"fault": "outside_window"}, 6),
-        ({"fault": "keys_reordered"}, 4),
+        ({"fault": "empty_object"}, 0, SLOTS),
+        ({"fault": "empty_list"}, 0, SLOTS),
+        ({"fault": "no_body"}, 0, SLOTS),
+        ({"fault": "forecast_value", "value": "abc"}, 4, ()),
+        ({"fault": "perc_value"}, 4, ()),
+        ({"fault": "regions_value"}, 4, SLOTS[:1]),
+        ({"fault": "region_missing"}, 4, ()),
+        ({"fault": "region_extra"}, 4, ()),
+        ({"fault": "fuel_missing"}, 4, ()),
+        ({"fault": "fuel_extra"}, 4, ()),
+        ({"fault": "half_hour_twice"}, 5, ()),
+        ({"fault": "outside_window"}, 6, ()),
+        ({"fault": "keys_reordered"}, 4, ()),
     ],
     ids=lambda value: value["fault"] if isinstance(value, dict) else None,
 )
 async def test_takes_a_strange_answer_as_it_is(
-    api: Simulator, own_time: Time, client_for: Callable[..., Client], rule: Any, periods: int
+    api: Simulator, own_time: Time, client_for: Callable[..., Client], rule: Any, periods: int, lacked: Any
 ) -> None:
     order(api, rule)
     async with client_for() as client:
         response = await client.fetch(WINDOW)
     assert len(response.contents.periods) == periods
-    assert response.row(source="s", landing=1, run_id="r")["absent"] == ([] if periods else list(SLOTS))
+    assert response.row(source="s", landing=1, run_id="r")["absent"] == list(lacked)
     assert (own_time.waits, api.request_count, response.attempts) == ([], 1, 1)
+
+
+ABOUT_ONE = '{"data":{"regionid":%s,"data":[{"from":"2024-01-02T00:00Z","intensity":{}}]}}'
+
+
+@pytest.mark.parametrize(
+    ("body", "regionid", "why"),
+    [
+        ("<html>no</html>", 0, "it is not valid JSON"),
+        ('{"error":{"code":"500"}}', 0, "it is an error message of the API"),
+        ('{"data":[{"from":"2024-01-02T00:00Z","intensity":{"forecast":1}}]}', 0, "it is no answer about regions"),
+        (ABOUT_ONE % "true", 0, "its 'regionid' is true"),
+        (ABOUT_ONE % "13", 13, "it is about one region and not about all"),
+    ],
+)
+async def test_hands_on_what_is_no_answer_with_the_failure(
+    api: Simulator, client_for: Callable[..., Client], body: str, regionid: int, why: str
+) -> None:
+    order(api, {"fault": "status", "status": 200, "body": body, **FOREVER})
+    async with client_for(attempts=2) as client:
+        (failure,) = await collected(client, [WINDOW])
+    assert isinstance(failure, Failure)
+    assert why in failure.error
+    assert failure.response is not None
+    row = failure.response.row(source="s", landing=1, run_id="r")
+    assert (row["body"], row["regionid"], row["n_periods"], row["attempts"]) == (body.encode(), regionid, 1, 2)
+
+
+def test_believes_no_clock_but_a_simulators() -> None:
+    now = datetime(2024, 1, 5, tzinfo=UTC)
+    for headers in (
+        {"X-Simulator-Now": "2099-01-01T00:00:00Z"},
+        {"X-Simulator-Seed": "1", "X-Simulator-Now": "9999-12-31T23:59:59-14:00"},
+        {"X-Simulator-Seed": "1", "X-Simulator-Now": "9000-01-01T00:00:00Z"},
+        {"X-Simulator-Seed": "1", "X-Simulator-Now": "0001-01-01T00:00:00Z"},
+        {"Date": "Fri, 01 Jan 2099 00:00:00 GMT"},
+    ):
+        assert clock_of(headers, lambda: now) == now
+    told = {"X-Simulator-Seed": "1", "X-Simulator-Now": "2030-01-01T00:00:00Z"}
+    assert clock_of(told, lambda: now) == datetime(2030, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lakehouse.ingestion.bronze import (
+    SOME_REGION,
     UNPLACED,
     Contents,
     NotAResponseError,
@@ -24,6 +25,10 @@ def at(text: str) -> datetime:
 
 # --- what a body holds
 
+NOON = b'{"data":[{"from":"%s","regions":[{"intensity":{}}]}]}'
+AT_NOON = Contents((at("2024-01-02T12:00"),))
+ONE_OF_13 = Contents((at("2024-01-02T12:00"),), 13)
+
 
 @pytest.mark.parametrize(
     ("body", "held"),
@@ -35,22 +40,51 @@ def at(text: str) -> datetime:
         (b" \n", Contents()),
         (
             b'{"data":[{"from":"2024-01-02T12:00Z","to":"2024-01-02T12:30Z","regions":[]},{"from":"2024-01-02T12:30Z"}]}',
-            Contents((at("2024-01-02T12:00"), at("2024-01-02T12:30"))),
+            Contents(
+                (at("2024-01-02T12:00"), at("2024-01-02T12:30")),
+                without_records=frozenset({at("2024-01-02T12:00"), at("2024-01-02T12:30")}),
+            ),
         ),
         (
-            b'{"data":{"regionid":13,"shortname":"London","data":[{"from":"2024-01-02T12:00Z"}]}}',
+            b'{"data":[{"from":"2024-01-02T12:00Z","regions":[null,{"regionid":1},{"intensity":{}}]},'
+            b'{"from":"2024-01-02T12:30Z","regions":[null,{"intensity":null}]},{"from":"2024-01-02T13:00Z"},7]}',
+            Contents(
+                (at("2024-01-02T12:00"), at("2024-01-02T12:30"), at("2024-01-02T13:00"), UNPLACED),
+                without_records=frozenset({at("2024-01-02T12:30"), at("2024-01-02T13:00"), UNPLACED}),
+            ),
+        ),
+        (
+            b'{"data":{"regionid":13,"shortname":"London","data":[{"from":"2024-01-02T12:00Z","intensity":{}}]}}',
             Contents((at("2024-01-02T12:00"),), 13),
         ),
-        (b'{"data":{"regionid":"x","data":[{"from":"2024-01-02T12:00Z"}]}}', Contents((at("2024-01-02T12:00"),), 0)),
+        (b'{"data":{"regionid":13.0,"data":[{"from":"2024-01-02T12:00Z","generationmix":[]}]}}', ONE_OF_13),
+        (b'{"data":{"regionid":"13","data":[{"from":"2024-01-02T12:00Z","generationmix":[]}]}}', ONE_OF_13),
         (
-            b'{"data":[{"regionid":3,"data":[{"from":"2024-01-02T12:00Z"}]}]}',
+            b'{"data":[{"regionid":3,"data":[{"from":"2024-01-02T12:00Z","intensity":{}}]}]}',
             Contents((at("2024-01-02T12:00"),), 3),
         ),
-        (b'{"data":[{"from":"2024-01-02 12:00"},{"from":7},{},"x"]}', Contents((UNPLACED,) * 4)),
-        (b'{"data":[{"from":"2024-02-30T12:00Z"}]}', Contents((UNPLACED,))),
         (
-            b'{"data":[{"from":"2024-01-02T12:00Z","regions":{"a":"\\ud83d\\ude00"}}]}',
-            Contents((at("2024-01-02T12:00"),)),
+            b'{"data":[{"regionid":3,"data":[{"from":"2024-01-02T12:00Z","intensity":{}}]},'
+            b'{"regionid":4,"data":[{"from":"2024-01-02T12:00Z","intensity":{}}]}]}',
+            Contents((at("2024-01-02T12:00"),) * 2, SOME_REGION),
+        ),
+        (
+            b'{"data":[{"regionid":3,"data":[{"from":"2024-01-02T12:00Z","intensity":{}}]},{"regionid":true,"data":[]}]}',
+            Contents((at("2024-01-02T12:00"), UNPLACED), 3, frozenset({UNPLACED})),
+        ),
+        (NOON % b"2024-01-02 12:00Z", Contents((UNPLACED,))),
+        (NOON % b"2024-02-30T12:00Z", Contents((UNPLACED,))),
+        (NOON % b"2024-01-02T12:00", Contents((UNPLACED,))),
+        (NOON % b"2024-01-02T12:00+01:00", Contents((UNPLACED,))),
+        (NOON % b"2024-01-02T12:00:01Z", Contents((UNPLACED,))),
+        (NOON % b"2024-01-02T12:00:00Z", AT_NOON),
+        (NOON % b"2024-01-02T12:00+00:00", AT_NOON),
+        (NOON % b"2024-01-02T12:00:00.000+00:00", AT_NOON),
+        (b"\xef\xbb\xbf" + NOON % b"2024-01-02T12:00Z", AT_NOON),
+        (b' \n[{"from":"2024-01-02T12:00Z","regions":[{"intensity":{}}]}]', AT_NOON),
+        (
+            b'{"data":[{"from":"2024-01-02T12:00Z","regions":[{"intensity":{},"a":"\\ud83d\\ude00"}]}]}',
+            AT_NOON,
         ),
     ],
 )
@@ -71,6 +105,18 @@ def test_finds_the_half_hours_of_a_body(body: bytes, held: Contents) -> None:
         (b'{"dat":[]}', "it has no 'data'"),
         (b'{"data":null}', "neither a list nor an object"),
         (b'{"data":"abc"}', "neither a list nor an object"),
+        (b'{"data":[7]}', "it is no answer about regions: it holds no list of 'regions'"),
+        (b'{"data":[{"from":"2024-01-02T12:00Z","to":"2024-01-02T12:30Z","intensity":{}}]}', "no answer about regions"),
+        (b'{"data":[{"from":"2024-01-02T12:00Z","regions":{"a":1}}]}', "no answer about regions"),
+        (b'{"data":{"regionid":true,"data":[{"from":"2024-01-02T12:00Z"}]}}', "its 'regionid' is true, which is no"),
+        (b'{"data":{"regionid":"x","data":[]}}', "its 'regionid' is \"x\", which is no region's id"),
+        (b'{"data":{"regionid":13.5,"data":[]}}', "its 'regionid' is 13.5"),
+        (b'{"data":{"regionid":99999999999,"data":[]}}', "its 'regionid' is 99999999999"),
+        (b'{"data":{"regionid":1e400,"data":[]}}', "its 'regionid' is Infinity"),
+        (b'{"data":{"regionid":' + b"9" * 5000 + b',"data":[]}}', "not valid JSON"),
+        (b'{"data":{"data":[]}}', "its 'regionid' is null"),
+        (b"[" * 5000, "not valid JSON"),
+        ('[{"from":"2024-01-02T12:00Z","regions":[]}]'.encode("utf-16"), "it is UTF-16 and not UTF-8"),
     ],
 )
 def test_refuses_a_body_that_is_no_answer(body: bytes, why: str) -> None:
@@ -93,8 +139,16 @@ def test_gives_the_smallest_window_of_half_hours_in_any_order() -> None:
 
 
 def test_refuses_to_place_a_body_without_half_hours() -> None:
-    with pytest.raises(NotAResponseError, match="no half-hour"):
+    with pytest.raises(NotAResponseError, match="no half-hour whose 'from' can be read"):
         window_of([UNPLACED])
+
+
+def test_is_not_stretched_by_half_hours_that_cannot_be() -> None:
+    until = at("2024-01-10")
+    noon, odd = at("2024-01-02T12:00"), [at(f"{year}-01-01T00:00") for year in (1001, 1677, 1970, 2018, 2262, 2999)]
+    assert window_of([*odd, noon, until], until) == Window(at("2024-01-02T12:30"), at("2024-01-02T12:30"))
+    with pytest.raises(NotAResponseError, match="between 2018-05-10T23:30Z, the API's first, and 2024-01-10T00:00Z"):
+        window_of(odd, until)
 
 
 # --- a Bronze row
@@ -123,6 +177,13 @@ def test_makes_a_row_that_keeps_the_bytes() -> None:
     assert (row["landing"], row["run_id"], row["source"], row["attempts"]) == (3, "r", "s", 2)
     assert row["absent"] == [at("2024-01-01T00:30"), at("2024-01-01T01:00")]
     assert (row["n_periods"], row["ingest_date"].isoformat()) == (1, "2024-01-05")
+
+
+def test_lacks_a_half_hour_of_which_no_record_can_be_read() -> None:
+    held = b'{"from":"2024-01-01T00:30Z","regions":[{"intensity":{}}]}'
+    body = b'{"data":[{"from":"2024-01-01T00:00Z","regions":[]},%s]}' % held
+    row = response(body=body, contents=contents(body)).row(source="s", landing=1, run_id="r")
+    assert row["absent"] == [at("2024-01-01T00:00"), at("2024-01-01T01:00")]
 
 
 def test_gives_every_answer_its_own_identity() -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from lakehouse.errors import UsageError
 from lakehouse.ingestion import gaps
+from lakehouse.ingestion.gaps import Cause
 from lakehouse.settings import Settings
 from lakehouse.windows import Span
-from tests.lake_rows import at, receive, record_run, refine, refuse, slots
+from tests.lake_rows import account_of_run, at, receive, record_run, refine, refuse, slots
 
 ALL = range(1, 19)
 
@@ -140,6 +141,44 @@ def test_judges_no_answer_that_silver_has_not_seen(lake: Settings) -> None:
     refine(lake, dict.fromkeys(slots("2024-01-01", "2024-01-01T01:00"), ALL), landing=1)
     result = gaps.find(lake, at("2024-01-01"), at("2024-01-01T02:00"))
     assert (result.gaps, result.unrefined, result.half_hours) == ((), 1, 0)
+
+
+def test_goes_by_the_watermark_that_silver_goes_by(lake: Settings) -> None:
+    receive(lake, "2024-01-01", "2024-01-01T01:00", "2024-01-10", landing=1)
+    refine(lake, dict.fromkeys(slots("2024-01-01", "2024-01-01T01:00"), ALL), landing=1)
+    receive(lake, "2024-01-01", "2024-01-01T01:00", "2024-01-11", landing=2)
+    assert gaps.find(lake, at("2024-01-01"), at("2024-01-02")).unrefined == 1
+    account_of_run(lake, landing=2)  # Silver had nothing to write: it says so in the row of the run alone
+    assert gaps.find(lake, at("2024-01-01"), at("2024-01-02")).unrefined == 0
+    receive(lake, "2024-01-01", "2024-01-01T01:00", "2024-01-12", landing=3)
+    assert gaps.find(lake, at("2024-01-01"), at("2024-01-02")).unrefined == 1
+    assert gaps.find(lake, at("2023-01-01"), at("2023-01-02")).unrefined == 0  # it is about another day
+
+
+def test_says_of_a_range_outside_that_it_is(lake: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    receive(lake, "2024-01-01", "2024-01-02", "2024-01-10")
+    found = gaps.find(lake, at("2010-01-01"), at("2010-02-01"))
+    assert (found.gaps, found.unrefined) == ((), 0)
+    assert "ends before the API's first half-hour, 2018-05-10T23:30Z" in caplog.text
+    caplog.clear()
+    began = time.perf_counter()
+    found = gaps.find(lake, at("2999-01-01"), at("9999-12-31"))
+    assert time.perf_counter() - began < 5  # takes about 0.1 s
+    assert [(gap.span, gap.cause, gap.regions) for gap in found.gaps] == [(found.span, Cause.FUTURE, ())]
+    assert found.half_hours == len(found.span)
+    assert "is in the future of the lake's clock" in caplog.text
+
+
+def test_gives_the_future_as_one_gap(lake: Settings) -> None:
+    receive(lake, "2024-01-01", "2024-01-01T12:00", "2024-01-01T12:00", source="simulator:seed=1")
+    assert found(lake, None, "2024-02-01") == [("01 12:00", "01 00:00", "in the future", [], "")]
+
+
+def test_begins_with_nothing_that_cannot_be(lake: Settings) -> None:
+    for year in (1001, 1970, 2999):
+        receive(lake, f"{year}-06-01", f"{year}-06-02", "2024-01-04", file=f"{year}.json")
+    receive(lake, "2024-01-01", "2024-01-02", "2024-01-10")
+    assert gaps.find(lake, None, at("2024-01-02")).span == Span(at("2024-01-01"), at("2024-01-02"))
 
 
 def test_counts_regions_that_came_one_by_one(lake: Settings) -> None:

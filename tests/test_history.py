@@ -12,11 +12,13 @@ import pytest
 from lakehouse import cli
 from lakehouse.errors import UsageError
 from lakehouse.history import comparison, explanation, query, releases, restoring, revisions
+from lakehouse.ingestion.gaps import Cause
 from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER
 from lakehouse.pipeline import Report, Run
 from lakehouse.postgres import PostgresTarget
 from lakehouse.publishing import verification
 from lakehouse.settings import Settings
+from lakehouse.windows import HALF_HOUR
 from tests.export_fixtures import url_of
 from tests.lakes import Lake
 from tests.mirror_rows import query as ask
@@ -240,3 +242,22 @@ def names_of_the_session(spark: Any) -> Iterator[None]:
         for kind in ("VIEW", "TABLE"):
             if str(spark.conf.get("lakehouse.registered", "")).startswith(kind):
                 spark.sql(f"DROP {kind} IF EXISTS {table.name}")
+
+
+def test_says_of_a_missing_half_hour_what_gaps_says() -> None:
+    now, slot = datetime(2024, 1, 2, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)
+    window = {"window_start": slot + HALF_HOUR, "window_end": slot + HALF_HOUR, "ingestion_timestamp": now}
+    empty = {**window, "absent": [slot], "regionid": None}
+    not_understood = {**empty, "regionid": 0}
+
+    def cause(moment: datetime, *responses: dict[str, Any], error: str = "") -> tuple[str, str]:
+        said = {str(number): each for number, each in enumerate(responses)}
+        return explanation._cause(slot, [], said, {slot: error} if error else {}, moment)
+
+    assert cause(slot) == (Cause.FUTURE, "")
+    assert cause(slot, empty) == (Cause.FUTURE, "")
+    assert cause(now) == (Cause.NOT_FETCHED, "")
+    assert cause(now, empty) == (Cause.UPSTREAM_EMPTY, "answered 2024-01-02")
+    assert cause(now, {**empty, "absent": []}) == (Cause.REGION_MISSING, "")
+    assert cause(now, not_understood) == (Cause.NOT_FETCHED, "")
+    assert cause(now, not_understood, error="no answer") == (Cause.FETCH_FAILED, "no answer")

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -15,9 +15,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse.errors import ApiUnavailableError
-from lakehouse.ingestion import gaps, planning
+from lakehouse.ingestion import gaps, planning, receipts
 from lakehouse.ingestion.api import Client
+from lakehouse.ingestion.coverage import Reason
 from lakehouse.ingestion.ingest import Landing, land_from_api, until_interrupted
+from lakehouse.ingestion.source import Source
 from lakehouse.lake.commits import Commit
 from lakehouse.pipeline import Run
 from lakehouse.settings import Settings
@@ -85,6 +87,40 @@ async def test_lands_what_came_and_how(lake: Settings, api: Simulator) -> None:
     assert rows[0]["source_url"] == f"{api.url}/regional/intensity/2023-12-20T00:30Z/2023-12-21T00:00Z"
     assert dict(rows[0]["headers"])["x-simulator-seed"] == "42"
     assert landing.counts() == {"received": 6, "duplicates": 0, "inserted": 6, "empty": 3}
+
+
+NO_ANSWERS = {
+    "2023-12-20T00:30Z": '{"data":{"regionid":true,"data":[{"from":"2023-12-20T00:00Z","intensity":{}}]}}',
+    "2023-12-21T00:30Z": '{"data":[{"from":"2023-12-21T00:00Z","intensity":{"forecast":1}}]}',
+    "2023-12-22T00:30Z": "<html>caf\u00e9</html>",
+    "2023-12-23T00:30Z": '{"data":{"regionid":13,"data":[{"from":"2023-12-23T00:00Z","intensity":{}}]}}',
+}
+
+
+async def test_lands_the_others_and_asks_again_for_what_was_no_answer(lake: Settings, api: Simulator) -> None:
+    once = lake.model_copy(update={"api": lake.api.model_copy(update={"attempts": 1, "give_up_after": 9})})
+    for inserted in (6, 1):  # the second time what is not understood is known, what is about one region is another
+        rules = [
+            {"fault": "status", "status": 200, "body": body, "match": {"window_start": start}}
+            for start, body in NO_ANSWERS.items()
+        ]
+        api.script.add(*parse_script(rules))
+        api.now += timedelta(minutes=1)
+        landing = landing_in(lake, source="simulator:seed=42")
+        known, source = receipts.held(lake), Source("simulator:seed=42", api.now)
+        missing = planning.reasons_to_fetch(known, at("2023-12-20"), at("2023-12-24"), source, lake, force=False)
+        assert missing == {Reason.NEW: [Span(at("2023-12-20"), at("2023-12-24"))]}
+        assert await landed(once, landing, DAYS[:4] if inserted == 1 else DAYS) == 4
+        assert landing.inserted == inserted
+    rows = bronze_rows(lake)
+    assert [(f"{row['window_start']:%d}", row["regionid"], row["n_periods"]) for row in rows] == [
+        *(("20", 0, 1), ("21", 0, 1), ("22", 0, 1), ("23", 13, 1), ("24", None, 48), ("25", None, 48)),
+        ("23", 13, 1),
+    ]
+    assert [row["body"].decode() for row in rows[:4]] == list(NO_ANSWERS.values())
+    assert await landed(lake, landing_in(lake, source="simulator:seed=42"), DAYS[:4]) == 0
+    known = receipts.held(lake)
+    assert planning.reasons_to_fetch(known, at("2023-12-20"), at("2023-12-24"), source, lake, force=False) == {}
 
 
 async def test_asks_on_while_a_batch_is_committed_until_the_next_is_full(lake: Settings, api: Simulator) -> None:

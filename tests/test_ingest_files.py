@@ -1,17 +1,23 @@
 """Recorded responses from files: every packing and shape, bad ones named, the same ones once."""
 
+import errno
 import gc
 import gzip
 import hashlib
 import io
 import json
 import os
+import random
+import socket
 import tracemalloc
+import warnings
 import weakref
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame
@@ -20,6 +26,8 @@ from lakehouse import settings
 from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.ingestion import recordings
 from lakehouse.ingestion.ingest import BadFile, Landing, ReceivedAt, land_from_files
+from lakehouse.ingestion.receipts import Held
+from lakehouse.ingestion.reception import received_at
 from lakehouse.ingestion.recordings import UnreadableError
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.store import Store, Written
@@ -27,6 +35,7 @@ from lakehouse.lake.tables import Table
 from lakehouse.pipeline import Report
 from lakehouse.settings import Settings
 from lakehouse.simulator import CarbonIntensityApi
+from lakehouse.windows import EPOCH
 from tests.lake_rows import at, bronze_rows, landing_in
 
 MIB = 1024 * 1024
@@ -107,6 +116,105 @@ def test_says_what_is_wrong_with_a_packed_file(tmp_path: Path) -> None:
     assert str(reasons["d.zip/x.json"]).startswith("! it cannot be read (")
 
 
+def test_names_what_is_not_looked_into(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.json").write_bytes(b"one")
+    (tmp_path / "b").symlink_to("a")
+    (tmp_path / "c.json").symlink_to("nowhere.json")
+    (tmp_path / "d.json").symlink_to("d.json")
+    (tmp_path / "e.json").symlink_to("a/1.json")
+    os.mkfifo(tmp_path / "f.json")  # opened, it would wait for ever
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(tmp_path / "g.json"))
+    (tmp_path / "h.zip").mkdir()
+    (tmp_path / "h.zip" / "2.json").write_bytes(b"two")
+    not_regular = "! it is not a regular file, so it was not opened"
+    assert read_all(tmp_path) == [
+        ("a/1.json", b"one"),
+        ("b", "! it is a link to a folder, which is not followed; name that folder itself"),
+        ("c.json", "! it is a link that points nowhere"),
+        ("d.json", "! it cannot be read (Too many levels of symbolic links)"),
+        ("e.json", b"one"),
+        ("f.json", not_regular),
+        ("g.json", not_regular),
+        ("h.zip/2.json", b"two"),
+    ]
+    assert read_all(tmp_path / "pipe", tmp_path / "c.json", Path("/dev/null"), tmp_path / "b") == [
+        ("pipe", not_regular),
+        ("c.json", "! it is a link that points nowhere"),
+        ("null", not_regular),
+        ("1.json", b"one"),
+    ]
+
+
+def test_names_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "b/c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.json").write_bytes(b"one")
+    listed = os.scandir
+
+    def scandir(path: str) -> Any:  # root may read what nobody may
+        if str(path).endswith("/b"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    refused = "! the folder cannot be read (Permission denied)"
+    assert read_all(tmp_path) == [("a/1.json", b"one"), ("b", refused)]
+    assert read_all(tmp_path / "b", tmp_path / "a") == [("b", refused), ("1.json", b"one")]
+
+
+def test_names_what_it_leaves_of_an_archive(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile warns of the second one
+        for name, data in (("x.json", b"1"), ("in.zip", zipped({"y.json": b"3"})), ("x.json", b"2"), (".z.zip", b"")):
+            archive.writestr(name, data)
+    assert read_all(tmp_path) == [
+        ("a.zip/in.zip", "! it is a zip archive inside a zip archive; unpack the outer one"),
+        ("a.zip/x.json", "! the archive holds another member of the same name after it"),
+        ("a.zip/x.json", b"2"),
+    ]
+
+
+def test_takes_names_that_are_no_text(tmp_path: Path) -> None:
+    for name in (b"caf\xe9.json", b"\xff.json.gz", "日本.json".encode()):
+        data = gzip.compress(b"x") if name.endswith(b".gz") else b"x"
+        (tmp_path / os.fsdecode(name)).write_bytes(data)
+    assert read_all(tmp_path) == [("caf\\xe9.json", b"x"), ("日本.json", b"x"), ("\\xff.json.gz", b"x")]
+
+
+def test_reads_on_after_any_broken_archive(tmp_path: Path) -> None:
+    whole = zipped({"x.json": b"x" * 300, "d/é.json": b"y" * 300, "z.gz": gzip.compress(b"z" * 300)})
+    chance = random.Random(1)
+    for number in range(400):
+        broken = bytearray(whole[: chance.choice((len(whole), chance.randrange(len(whole))))])
+        for _ in range(chance.randrange(1, 6)):
+            if broken:
+                broken[chance.randrange(len(broken))] = chance.randrange(256)
+        (tmp_path / f"{number:03}.zip").write_bytes(bytes(broken))
+    (tmp_path / "last.json").write_bytes(b"good")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = read_all(tmp_path)
+    assert found[-1] == ("last.json", b"good")
+    assert {name.split("/")[0] for name, _ in found} >= {f"{number:03}.zip" for number in range(10)}
+
+
+def test_gives_the_nearest_time_that_can_be_written(tmp_path: Path) -> None:
+    assert recordings._moment(-1e18) == recordings._moment(-1.0) == EPOCH
+    assert recordings._moment(1e18) == recordings.FOREVER
+    assert recordings._moment(1_600_000_000) == at("2020-09-13T12:26:40")
+
+
+def test_refuses_before_it_gives_anything(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"one")
+    (tmp_path / "empty").mkdir()
+    for wrong in ("gone", "a.json/b", "empty"):
+        with pytest.raises(UsageError):
+            next(recordings.find([tmp_path / "a.json", tmp_path / wrong], MIB))
+
+
 def test_never_unpacks_more_than_is_allowed(tmp_path: Path) -> None:
     huge = b" " * (64 * MIB)
     (tmp_path / "a.gz").write_bytes(gzip.compress(huge, 1))
@@ -128,6 +236,40 @@ def test_counts_files_as_received_in_path_order() -> None:
     assert ReceivedAt(moment).of(0, modified) == moment
     assert ReceivedAt(moment).of(2, modified) == moment + timedelta(microseconds=2)
     assert ReceivedAt(None).of(2, modified) == modified + timedelta(microseconds=2)
+
+
+def test_counts_no_file_as_received_after_the_lakes_clock() -> None:
+    now = at("2024-01-05")
+    by_file = ReceivedAt(None, now)
+    assert by_file.of(1, at("2099-01-01")) == by_file.of(1, recordings.FOREVER) == now + timedelta(microseconds=1)
+    assert (by_file.is_clamped(at("2099-01-01")), by_file.is_clamped(at("2020-01-01"))) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("2099-01-01", "2099-01-01T00:00:00Z is after the lake's clock, which says 2024-01-05T00:00:00Z"),
+        ("2024-01-05T00:00:01", "is after the lake's clock"),
+        ("9999-12-31", "is after the lake's clock"),
+        ("1969-12-31", "1969-12-31T00:00:00Z is before 1970-01-01T00:00:00Z"),
+        ("0001-01-01", "is before 1970-01-01T00:00:00Z"),
+    ],
+)
+def test_refuses_a_time_of_reception_that_cannot_be(said: str, why: str) -> None:
+    with pytest.raises(UsageError, match=f"--received-at .*{why}"):
+        received_at(at(said), Held(), at("2024-01-05"))
+
+
+def test_goes_by_the_clock_of_a_simulated_lake() -> None:
+    machine, clock, microsecond = at("2026-01-01"), at("2024-01-05"), timedelta(microseconds=1)
+    lake = Held(source="simulator:seed=1", last_clock=clock, last_received=clock + 3 * microsecond)
+    assert received_at(None, lake, machine) == ReceivedAt(clock + 4 * microsecond, clock)  # after the import before
+    assert received_at(at("2024-01-04"), lake, machine).moment == at("2024-01-04")
+    with pytest.raises(UsageError):
+        received_at(at("2024-01-06"), lake, machine)
+    assert received_at(None, replace(lake, last_received=machine), machine) == ReceivedAt(clock, clock)
+    assert received_at(None, Held(), machine) == ReceivedAt(machine, machine)
+    assert received_at(None, lake, machine, by_file=True) == ReceivedAt(None, clock)
 
 
 # --- into Bronze
@@ -218,6 +360,68 @@ def test_adds_nothing_for_the_same_name_and_content(lake: Settings, folder: Path
     landing, _ = take_in(lake, two)
     assert landing.counts()["inserted"] == 1
     assert {row["body"] for row in bronze_rows(lake)} == {PERIODS, PERIODS + b"\n"}
+
+
+def test_adds_a_content_again_that_another_has_replaced(lake: Settings, folder: Path) -> None:
+    """A, B, A by one name: what was said last counts. Only the newest content of a name is known already."""
+    old, new = PERIODS, PERIODS + b"\n"
+    hour = timedelta(hours=1)
+
+    def take(content: bytes, moment: datetime) -> int:
+        (folder / "a.json").write_bytes(content)
+        landing = landing_in(lake)
+        assert list(land_from_files([folder], landing, ReceivedAt(moment), largest=MIB)) == []
+        return landing.inserted
+
+    assert [take(content, NOON + n * hour) for n, content in enumerate((old, old, new, new, old, old))] == [
+        *(1, 0, 1, 0, 1, 0)
+    ]
+    assert [row["body"] for row in bronze_rows(lake)] == [old, new, old]
+    assert take(new, NOON + hour) == 1  # said to have come before the newest, so that one stays
+    assert take(old, NOON + 7 * hour) == 0
+    one, two, three = (folder / name for name in ("one", "two", "three"))
+    for place, content in ((one, new), (two, old), (three, new)):
+        place.mkdir()
+        (place / "b.json").write_bytes(content)
+    landing, _ = take_in(lake, one, two, three, three)
+    assert landing.counts() == {"received": 4, "duplicates": 1, "inserted": 3, "empty": 0}
+
+
+def test_lands_the_rest_whatever_a_file_holds(lake: Settings, folder: Path) -> None:
+    good = json.dumps({"data": [{"from": "2024-01-02T12:00Z", "regions": [{"intensity": {}}]}]}).encode()
+    strange = {
+        "a.json": good.replace(b"2024-01-02T12:00Z", b"9999-12-31T23:30Z"),
+        "b.json": good.replace(b"2024-01-02T12:00Z", b"1001-01-01T00:00Z"),
+        "c.json": b'{"data":{"regionid":true,"data":[{"from":"2024-01-02T12:00Z","intensity":{}}]}}',
+        "d.json": b'{"data":{"regionid":99999999999,"data":[{"from":"2024-01-02T12:00Z","intensity":{}}]}}',
+        "e.json": b'{"data":[{"from":"2024-05-10T00:00Z","to":"2024-05-10T00:30Z","intensity":{"forecast":150}}]}',
+        "f.json": good.decode().encode("utf-16"),
+        "g.json": good.replace(b"12:00Z", b"12:00"),
+        "h.zip": b"PK",
+    }
+    for name, data in strange.items():
+        (folder / name).write_bytes(data)
+    (folder / os.fsdecode(b"\xff.json")).write_bytes(good)
+    years = ("2024-01-02T12:00Z", "1970-01-01T00:00Z", "2262-04-12T00:00Z", "1001-01-01T00:00Z", "9999-12-31T23:30Z")
+    periods = [{"from": year, "regions": [{"intensity": {}}]} for year in years]
+    (folder / "zz.json").write_bytes(json.dumps({"data": periods}).encode())
+    _, left_out = take_in(lake, folder)
+    assert [file.name for file in left_out] == list(strange)
+    assert [row["source_file"] for row in bronze_rows(lake)] == ["zz.json", "\\xff.json"]
+    row = bronze_rows(lake)[0]
+    assert (row["window_start"], row["window_end"]) == (at("2024-01-02T12:30"),) * 2
+    assert (row["n_periods"], row["absent"]) == (5, [])
+
+
+def test_says_how_many_times_it_did_not_believe(lake: Settings, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, second in (("a.json", 1_600_000_000), ("b.json", 4_000_000_000), ("c.json", 5_000_000_000)):
+        (folder / name).write_bytes(PERIODS)
+        os.utime(folder / name, (second, second))
+    landing = landing_in(lake)
+    assert list(land_from_files([folder], landing, ReceivedAt(None, NOON), largest=MIB)) == []
+    assert "modification time of 2 file(s) is after the lake's clock (the first is b.json)" in caplog.text
+    times = [row["ingestion_timestamp"] for row in bronze_rows(lake)]
+    assert times == [at("2020-09-13T12:26:40"), *(NOON + timedelta(microseconds=n) for n in (1, 2))]
 
 
 def test_names_bad_files_and_takes_the_rest(lake: Settings, folder: Path) -> None:

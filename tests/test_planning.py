@@ -23,7 +23,7 @@ from lakehouse.ingestion.source import Source, simulator_here
 from lakehouse.settings import ApiSettings, Settings
 from lakehouse.simulator import ThreadedSimulator, parse_script
 from lakehouse.windows import Span
-from tests.lake_rows import at, receive, record_run, slots
+from tests.lake_rows import at, receive, record_run, refine, refuse, slots
 
 SIMULATED = "simulator:seed=42"  # the simulator fixture's clock stands at 2024-01-05T00:00Z
 
@@ -158,6 +158,52 @@ def test_refuses_an_empty_range(lake: Settings) -> None:
         asked(lake, "2024-01-05", None)
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "why"),
+    [
+        ("2010-01-01", "2010-02-01", "ends before the API's first half-hour, 2018-05-10T23:30Z"),
+        ("2099-01-01", "9999-12-31", "is in the future of the lake's clock (2024-01-05T00:00Z)"),
+    ],
+)
+def test_says_of_a_range_outside_that_it_is(
+    lake: Settings, caplog: pytest.LogCaptureFixture, start: str, end: str, why: str
+) -> None:
+    for force in (False, True):
+        assert asked(lake, start, end, force=force) == []
+    assert [record.getMessage() for record in caplog.records] == [f"The range {why}: {NOTHING[start]}."] * 2
+
+
+NOTHING = {"2010-01-01": "there is nothing to ask for", "2099-01-01": "there is nothing to ask for yet"}
+
+
+def test_asks_again_for_what_an_import_was_believed_to_hold(lake: Settings) -> None:
+    """As older releases took in bodies whose periods hold no record: Silver has read them, and found nothing."""
+    one, two = slots("2023-12-20", "2023-12-21"), slots("2023-12-21", "2023-12-22")
+    (national,) = receive(lake, "2023-12-20", "2023-12-21", "2024-01-01", source=SIMULATED, file="national.json")
+    (broken,) = receive(lake, "2023-12-21", "2023-12-22", "2024-01-01", source=SIMULATED, file="broken.json")
+    refine(lake, {at("2023-12-01"): [1]}, landing=0)
+    assert asked(lake, "2023-12-20", "2023-12-22") == []  # Silver has not looked at them
+    refuse(lake, *((national, None, f"{slot:%FT%H:%MZ}", ["readable", "key_present"]) for slot in one))
+    refuse(lake, *((broken, "7", f"{slot:%FT%H:%MZ}", ["label_known"]) for slot in two))
+    refine(lake, {at("2023-12-02"): [1]}, landing=1)
+    assert asked(lake, "2023-12-20", "2023-12-22") == [("20 00:30", "21 00:00", "asked again after empty")]
+
+
+def test_is_not_steered_by_times_that_cannot_be(lake: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    """As older releases landed them: windows of years that the API never knew, and answers from the future."""
+    half_hour = timedelta(minutes=30)
+    for year in (1001, 1677, 1970, 2017, 2262, 2999):
+        receive(lake, f"{year}-06-01", f"{year}-06-02", "2024-01-04", source=SIMULATED, file=f"{year}.json")
+    assert asked(lake, None, None)[0] == ("29 00:30", "31 23:30", "new")  # as in an empty lake
+    assert caplog.records == []
+    receive(lake, "2024-01-01", "2024-01-02", "2099-01-01", source=SIMULATED, file="future.json")
+    assert asked(lake, "2024-01-01", "2024-01-02") == [("01 00:30", "02 00:00", "may have changed")]
+    assert "were received at 2099-01-01T00:00Z, after its clock (2024-01-05T00:00Z)" in caplog.text
+    receive(lake, "2024-01-01", "2024-01-02", "2024-01-05", source=SIMULATED)
+    assert asked(lake, "2024-01-01", "2024-01-02") == []
+    assert receipts.held(lake).now(machine_clock()) - at("2024-01-05") < half_hour
+
+
 def test_never_asks_for_what_was_before_the_api(lake: Settings) -> None:
     known, source = receipts.held(lake), Source(SIMULATED, at("2024-01-05"))
     reasons = planning.reasons_to_fetch(known, at("2018-01-01"), at("2018-05-12"), source, lake, force=False)
@@ -220,9 +266,10 @@ sys.exit(code)
 
 def test_sums_requests_up_as_far_as_their_reason_is_the_same() -> None:
     days = [datetime(2024, 1, day, tzinfo=UTC) for day in range(1, 6)]
+    half = timedelta(minutes=30)
     whys = ["new", "new", "may have changed", "new"]
     rows = [
-        {"window_start": start, "window_end": end, "half_hours": 48, "why": why}
+        {"window_start": start + half, "window_end": end, "half_hours": 48, "why": why}
         for (start, end), why in zip(itertools.pairwise(days), whys, strict=True)
     ]
     found = [tuple(row.values()) for row in planning.summed_up(rows)]

@@ -92,6 +92,31 @@ def keys(judged: DataFrame) -> list[tuple[int, str]]:
     return [(row.regionid, row.timestamp.strftime("%dT%H:%M")) for row in rows]
 
 
+def test_reads_the_same_in_other_forms(judged: Callable[..., DataFrame]) -> None:
+    """Nothing is guessed: what is added says nothing, and all else is refused."""
+    plain = json.dumps({"data": [period(*NOON, LONDON)]})
+    assert '"regionid": 13,' in plain
+    judged_ones = judged(
+        b"\xef\xbb\xbf" + plain.encode(),
+        b"\xef\xbb\xbf\n " + json.dumps([period(*NOON, LONDON)]).encode(),
+        [period(*NOON, LONDON)],
+        plain.replace(":00Z", ":00:00Z").encode(),
+        plain.replace(":00Z", ":00+00:00").replace(":30Z", ":30:00.000+00:00").encode(),
+        plain.replace('"regionid": 13,', '"regionid": 13.0,').encode(),
+    )
+    assert reasons(judged_ones) == []
+    assert [(row.regionid, row.timestamp.strftime("%H:%M"), row.extra) for row in judged_ones.collect()] == [
+        (13, "12:00", None)
+    ] * 6
+    refused = judged(
+        plain.replace(":00Z", ":00:01Z").encode(),
+        plain.replace(":00Z", ":00+01:00").encode(),
+        plain.replace(":00Z", ":00").encode(),
+        plain.replace('"regionid": 13,', '"regionid": 13.5,').encode(),
+    )
+    assert [each[0] for each in reasons(refused)] == ["key_present"] * 4
+
+
 def test_reads_every_value_of_a_period_exactly(spark: SparkSession, judged: Callable[..., DataFrame]) -> None:
     found = (
         judged({"data": [period(*NOON, LONDON)]})

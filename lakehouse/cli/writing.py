@@ -108,10 +108,11 @@ def import_(
 ) -> None:
     """Land recorded API responses in Bronze."""
     from lakehouse.clock import machine_clock
-    from lakehouse.ingestion.ingest import ReceivedAt
+    from lakehouse.ingestion import receipts, reception
 
-    moment = {"now": machine_clock(), "mtime": None}.get(received_at, ...)
-    received = ReceivedAt(time(received_at) if moment is ... else moment)
+    said = None if received_at in ("now", "mtime") else time(received_at)
+    known = receipts.held(chosen())
+    received = reception.received_at(said, known, machine_clock(), by_file=received_at == "mtime")
     recorded(
         "import", lambda started: started.take_in(paths, source, received), as_json=as_json, accept_loss=accept_loss
     )

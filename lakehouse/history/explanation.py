@@ -9,9 +9,12 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
+from lakehouse.clock import machine_clock
 from lakehouse.errors import UsageError
 from lakehouse.history import revisions, states
 from lakehouse.history.states import State
+from lakehouse.ingestion import receipts
+from lakehouse.ingestion.bronze import SOME_REGION
 from lakehouse.ingestion.gaps import Cause
 from lakehouse.lake import delta_log
 from lakehouse.lake.store import Store
@@ -114,10 +117,11 @@ def explain(settings: Settings, region: int, day: date, at: str | None = None) -
         by_slot[each["timestamp"]].append(each)
 
     errors = _errors(settings, state)
+    now = receipts.held(settings).now(machine_clock())
     half_hours = []
     for number in range(PERIODS_PER_DAY):
         slot = start + number * HALF_HOUR
-        half_hours.append(_half_hour(slot, rows.get(slot), by_slot[slot], responses, errors))
+        half_hours.append(_half_hour(slot, rows.get(slot), by_slot[slot], responses, errors, now))
     recomputed = day_of([row for row in (rows.get(half["timestamp"]) for half in half_hours) if row])
     found = gold[0] if gold else None
     wrong = _disagreements(found, recomputed) | _contradictions(half_hours)
@@ -163,6 +167,7 @@ def _half_hour(
     said: Sequence[dict[str, Any]],
     responses: Mapping[str, Mapping[str, Any]],
     errors: Mapping[datetime, str],
+    now: datetime,
 ) -> dict[str, Any]:
     """A half-hour: Silver's values, or why there are none; and all statements, the one that counts first."""
     ordered = sorted(
@@ -184,7 +189,7 @@ def _half_hour(
     if row is not None:
         found["silver"] = {name: row[name] for name in (*VALUES, "response_id", "ingestion_timestamp")}
         return found
-    cause, detail = _cause(slot, said, responses, errors)
+    cause, detail = _cause(slot, said, responses, errors, now)
     return {**found, "cause": cause.value, "detail": detail}
 
 
@@ -202,11 +207,14 @@ def _cause(
     said: Sequence[Mapping[str, Any]],
     responses: Mapping[str, Mapping[str, Any]],
     errors: Mapping[datetime, str],
+    now: datetime,
 ) -> tuple[Cause, str]:
     if reasons := sorted({reason for each in said for reason in each["reasons"]}):
         return Cause.QUARANTINED, ", ".join(reasons)
-    covering = [each for each in responses.values() if _covers(each, slot)]
+    covering = [each for each in responses.values() if _covers(each, slot) and each["regionid"] != SOME_REGION]
     empty = [each for each in covering if any(gone == slot for gone in each["absent"])]
+    if len(covering) == len(empty) and slot + HALF_HOUR > now:
+        return Cause.FUTURE, ""
     if covering and len(covering) == len(empty):
         days = sorted({f"{each['ingestion_timestamp']:%Y-%m-%d}" for each in empty})
         return Cause.UPSTREAM_EMPTY, f"answered {', '.join(days)}"

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -16,7 +16,7 @@ from yarl import URL
 
 from lakehouse.errors import ApiUnavailableError, LakehouseError
 from lakehouse.ingestion.access import Access, Proxy
-from lakehouse.ingestion.bronze import PERIOD_FORM, Contents, NotAResponseError, Response, contents
+from lakehouse.ingestion.bronze import NOT_UNDERSTOOD, PERIOD_FORM, Contents, NotAResponseError, Response, contents
 from lakehouse.ingestion.retries import RefusedError, TransientError, check_status, proxy_refusal, wait_after
 from lakehouse.ingestion.source import Clock, Source, checked_url, clock_of, simulator
 from lakehouse.ingestion.unpacking import Body
@@ -44,6 +44,16 @@ class Failure:
     error: str
     asked: bool = True
     lasting: bool = False
+    response: Response | None = None
+    """The last answer, where there is one that is no answer to this: it is kept, and the window is asked again."""
+
+
+class UnusableError(TransientError):
+    """An answer came that is no answer to what was asked; ``response`` is what the API said."""
+
+    def __init__(self, message: str, response: Response) -> None:
+        super().__init__(f"the answer is not usable: {message}")
+        self.response = response
 
 
 class Observer(Protocol):
@@ -152,32 +162,37 @@ class Client:
         """One window's response, after as many attempts as the settings allow.
 
         Raises:
-            TransientError: the last attempt's, when none succeeded.
+            TransientError: the last attempt's, when none succeeded; UnusableError with an answer that is kept.
             RefusedError: the API will not answer this.
         """
         url = window_url(self.settings.url, window)
         found = Contents()
 
-        def check(body: bytes) -> None:
+        def response(answer: Answer) -> Response:
+            return Response(
+                body=answer.body,
+                window=window,
+                received_at=self.clock() if self.settings.is_public else clock_of(answer.headers, self.clock),
+                contents=found,
+                attempts=answer.attempts,
+                url=str(url),
+                status=answer.status,
+                headers={name.lower(): value for name, value in answer.headers.items()},
+            )
+
+        def check(answer: Answer) -> None:
             nonlocal found
+            message = "it is about one region and not about all"
             try:
-                found = contents(body)
+                found = contents(answer.body)
             except NotAResponseError as error:
-                raise TransientError(f"the answer is not usable: {error}") from None
+                found, message = NOT_UNDERSTOOD, str(error)
+            if found.regionid is not None:  # raised of the last attempt
+                raise UnusableError(message, response(replace(answer, attempts=self.settings.attempts)))
 
-        answer = await self._attempted(f"{window.start:{PERIOD_FORM}}", url, check)
-        return Response(
-            body=answer.body,
-            window=window,
-            received_at=clock_of(answer.headers, self.clock),
-            contents=found,
-            attempts=answer.attempts,
-            url=str(url),
-            status=answer.status,
-            headers={name.lower(): value for name, value in answer.headers.items()},
-        )
+        return response(await self._attempted(f"{window.start:{PERIOD_FORM}}", url, check))
 
-    async def _attempted(self, what: str, url: URL, check: Callable[[bytes], None]) -> Answer:
+    async def _attempted(self, what: str, url: URL, check: Callable[[Answer], None]) -> Answer:
         """The first answer whose body ``check`` lets pass; the last error when there is none."""
 
         def before_sleep(state: RetryCallState) -> None:
@@ -186,7 +201,7 @@ class Client:
 
         async def attempt() -> Answer:
             answer = await self._get(url)
-            check(answer.body)
+            check(answer)
             return answer
 
         retrying = AsyncRetrying(

@@ -5,11 +5,11 @@ every half-hour are half a million answers.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import compress
 
 from lakehouse.windows import HALF_HOUR_MICROS, MICROSECOND, Span, floor, micros, moment, number, slot
 
@@ -17,6 +17,10 @@ NEVER, ANSWERED, YOUNG, DUE = range(4)
 """What a half-hour's newest answer is to it: none; settled; received when it was young; settled, and long ago."""
 HELD = 4
 """Added where any answer held the half-hour."""
+
+
+CLOCK_TOLERANCE = timedelta(days=1) // MICROSECOND
+"""Microseconds that a time of reception may be after the lake's clock and still be by that clock."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class Receipts:
     """Receipts in the order in which they were received, column by column.
 
     ``first`` and ``end`` are numbers of half-hours (``windows.number``), ``end`` exclusive; ``received`` microseconds
-    since 1970; ``absent`` the numbers of the half-hours that an answer lacked, by its place in the columns.
+    since 1970; ``absent`` the numbers of the half-hours that an answer lacked, by its place in the columns;
+    ``of_files`` the places of imported answers.
     """
 
     first: Sequence[int] = ()
@@ -42,6 +47,7 @@ class Receipts:
     received: Sequence[int] = ()
     landing: Sequence[int] = ()
     absent: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    of_files: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, given: Iterable[Receipt]) -> "Receipts":
@@ -66,13 +72,50 @@ class Receipts:
         """Those of the landings up to this one."""
         if max(self.landing, default=landing) <= landing:
             return self
-        among = [each <= landing for each in self.landing]
-        places = {old: new for new, old in enumerate(compress(range(len(self)), among))}
-        first, end, received, landings = (
-            list(compress(column, among)) for column in (self.first, self.end, self.received, self.landing)
+        return self._at([place for place, each in enumerate(self.landing) if each <= landing])
+
+    def about(self, span: Span) -> "Receipts":
+        """Those about half-hours of a span."""
+        first, end = number(span.start), number(span.end)
+        about = zip(self.first, self.end, strict=True)
+        return self._at([place for place, (low, high) in enumerate(about) if low < end and high > first])
+
+    def imported(self) -> "Receipts":
+        """Those of files."""
+        return self._at(sorted(self.of_files))
+
+    def without(self, slots: Collection[datetime]) -> "Receipts":
+        """The same, but none of them held these half-hours."""
+        if not slots:
+            return self
+        numbers, absent = [number(slot) for slot in slots], dict(self.absent)
+        for place, (first, end) in enumerate(zip(self.first, self.end, strict=True)):
+            if added := [each for each in numbers if first <= each < end]:
+                absent[place] = sorted({*absent.get(place, ()), *added})
+        return replace(self, absent=absent)
+
+    def as_of(self, now: int) -> "Receipts":
+        """Those received after ``now`` as if they were the oldest: when they came, nobody knows."""
+        later = bisect_right(self.received, now)
+        if later == len(self):
+            return self
+        order = [*range(later, len(self)), *range(later)]
+        return replace(self._at(order), received=[*[0] * (len(self) - later), *self.received[:later]])
+
+    def _at(self, order: Sequence[int]) -> "Receipts":
+        places = {old: new for new, old in enumerate(order)}
+        first, end, received, landing = (
+            [column[place] for place in order] for column in (self.first, self.end, self.received, self.landing)
         )
         absent = {places[place]: lacked for place, lacked in self.absent.items() if place in places}
-        return Receipts(first, end, received, landings, absent)
+        return Receipts(
+            first,
+            end,
+            received,
+            landing,
+            absent,
+            frozenset(places[place] for place in self.of_files if place in places),
+        )
 
     def answers_without(self, hole: Span) -> tuple[datetime, ...]:
         """When answers came that should have held some of these half-hours and did not, ascending."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from lakehouse.errors import ApiUnavailableError, LakehouseError
-from lakehouse.ingestion.api import Client, Failure, Observer
+from lakehouse.ingestion.api import Client, Failure, Observer, UnusableError
 from lakehouse.ingestion.bronze import Response
 from lakehouse.ingestion.retries import RefusedError, TransientError
 from lakehouse.windows import Window
@@ -86,7 +86,9 @@ class _Crew:
 
     def failure(self, window: Window, error: TransientError | RefusedError) -> Failure:
         self.failed_in_a_row += 1
-        failure = Failure(window, str(error), lasting=isinstance(error, RefusedError) and error.lasting)
+        lasting = isinstance(error, RefusedError) and error.lasting
+        answer = error.response if isinstance(error, UnusableError) else None
+        failure = Failure(window, str(error), lasting=lasting, response=answer)
         self.last_error, self.is_hopeless = failure.error, self.is_hopeless or failure.lasting
         if self.observer:
             self.observer.failed(failure)

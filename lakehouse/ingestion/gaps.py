@@ -1,5 +1,6 @@
 """Every missing half-hour of a range, as spans with their cause. Reads through delta-rs; no JVM, nothing asked."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,15 @@ from typing import Any
 from lakehouse.clock import machine_clock
 from lakehouse.errors import UsageError
 from lakehouse.ingestion import presence, receipts
+from lakehouse.ingestion.bronze import AHEAD
 from lakehouse.ingestion.coverage import Coverage, coverage
-from lakehouse.ingestion.planning import FIRST_LOAD
+from lakehouse.ingestion.planning import FIRST_LOAD, outside
 from lakehouse.ingestion.presence import Refined, Refused
 from lakehouse.ingestion.receipts import Held
 from lakehouse.settings import Settings
-from lakehouse.windows import FIRST_SLOT, HALF_HOUR, Span, floor, spans
+from lakehouse.windows import FIRST_SLOT, HALF_HOUR, Span, floor, joined, spans
+
+log = logging.getLogger(__name__)
 
 DATES_SHOWN = 3
 """Dates of answers named one by one; of more, the first and the last."""
@@ -70,7 +74,7 @@ class Found:
     @property
     def half_hours(self) -> int:
         """Distinct half-hours that lack something."""
-        return len({slot for gap in self.gaps for slot in gap.span.slots()})
+        return sum(map(len, joined(gap.span for gap in self.gaps)))
 
 
 def find(settings: Settings, start: datetime | None, end: datetime | None) -> Found:
@@ -83,21 +87,37 @@ def find(settings: Settings, start: datetime | None, end: datetime | None) -> Fo
     """
     known = receipts.held(settings)
     now = known.now(machine_clock())
-    span = _range(known, start, end, now)
+    everything = _range(known, start, end, now)
+    if note := outside(start, end, now):
+        log.warning(note)
+    # Half-hours after this are all alike, and there may be millions of them.
+    span = everything.clip(everything.start, max(everything.start, floor(now) + AHEAD))
     silver = presence.refined(settings, span)
     judged = known.receipts.up_to(silver.landing)
     received = coverage(span, known.receipts)
     lacking = _lacking(received if judged is known.receipts else coverage(span, judged), silver)
     refused = list(presence.refused(settings)) if lacking else []
     gaps = [*_unanswered(received, known, silver, now), *_partial(lacking, refused)]
-    return Found(span, tuple(sorted(gaps, key=_order)), len(known.receipts) - len(judged))
+    gaps = sorted(_with_the_rest(gaps, Span(span.end, everything.end)), key=_order)
+    return Found(everything, tuple(gaps), len(known.receipts.about(span)) - len(judged.about(span)))
+
+
+def _with_the_rest(gaps: list[Gap], later: Span) -> Iterator[Gap]:
+    """The gaps, and one of the half-hours after them: a part of the last one where that is in the future, too."""
+    for gap in gaps:
+        if len(later) and (gap.span.end, gap.cause, gap.regions) == (later.start, Cause.FUTURE, ()):
+            later = Span(gap.span.start, later.end)
+        else:
+            yield gap
+    if len(later):
+        yield Gap(later, Cause.FUTURE)
 
 
 def _range(known: Held, start: datetime | None, end: datetime | None, now: datetime) -> Span:
     last = floor(now) if end is None else end
     if start is not None and start >= last:
         raise UsageError(f"--from {start:%Y-%m-%dT%H:%MZ} is not before --to {last:%Y-%m-%dT%H:%MZ}.")
-    first = max(start or known.oldest or floor(now).replace(hour=0, minute=0) - FIRST_LOAD, FIRST_SLOT)
+    first = max(start or known.oldest(now) or floor(now).replace(hour=0, minute=0) - FIRST_LOAD, FIRST_SLOT)
     return Span(first, max(first, last))
 
 

@@ -1,12 +1,12 @@
 """Responses into Bronze: from the API or from files, in few commits and bounded memory."""
 
 import asyncio
+import logging
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,14 +14,17 @@ import pyarrow as pa
 
 from lakehouse.ingestion import recordings
 from lakehouse.ingestion.api import Client, Failure
-from lakehouse.ingestion.bronze import NotAResponseError, Response, contents, window_of
+from lakehouse.ingestion.bronze import NOT_UNDERSTOOD, NotAResponseError, Response, contents, window_of
 from lakehouse.ingestion.fetching import Result, fetch_all
-from lakehouse.ingestion.receipts import Landed
+from lakehouse.ingestion.receipts import Landed, Version
+from lakehouse.ingestion.reception import ReceivedAt as ReceivedAt
 from lakehouse.ingestion.recordings import UnreadableError
 from lakehouse.lake.commits import Commit
 from lakehouse.windows import Window
 
 Done = TypeVar("Done")
+
+log = logging.getLogger(__name__)
 
 ARROW = pa.schema(
     [
@@ -70,27 +73,46 @@ class Landing:
     _batch: list[Response] = field(default_factory=list)
     _bytes: int = 0
     _ids: set[str] = field(default_factory=set)
-    _files: set[tuple[str, str]] = field(default_factory=set)
+    _files: dict[str, Version] = field(default_factory=dict)
+    _not_understood: set[tuple[Window, str]] = field(default_factory=set)
     _committing: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._ids = set(self.landed.response_ids)
-        self._files = set(self.landed.files)
+        self._files = dict(self.landed.files)
+        self._not_understood = set(self.landed.not_understood)
 
     def add(self, response: Response) -> None:
-        """Hold one response; the same response or file again is counted and left out."""
+        """Hold one response; what would add nothing is counted and left out.
+
+        That is the same response again, the newest content of a file's name under that name, and the same answer to
+        a request that was not understood the last time.
+        """
         self.received += 1
-        identity = response.response_id(self.source)
-        file = (response.file, response.sha256) if response.file is not None else None
-        if identity in self._ids or file in self._files:
+        if self._is_known(response):
             self.duplicates += 1
             return
-        self._ids.add(identity)
-        if file is not None:
-            self._files.add(file)
         self.empty += not response.contents.periods
         self._batch.append(response)
         self._bytes += len(response.body)
+
+    def _is_known(self, response: Response) -> bool:
+        identity = response.response_id(self.source)
+        if identity in self._ids:
+            return True
+        if response.file is not None:
+            version = Version(response.received_at, identity, response.sha256)
+            newest = self._files.get(response.file)
+            if newest is not None and newest.body_sha256 == version.body_sha256:
+                return True
+            self._files[response.file] = max(version, newest or version)
+        elif response.contents == NOT_UNDERSTOOD:
+            answer = (response.window, response.sha256)
+            if answer in self._not_understood:
+                return True
+            self._not_understood.add(answer)
+        self._ids.add(identity)
+        return False
 
     @property
     def is_full(self) -> bool:
@@ -132,6 +154,8 @@ class Landing:
 async def land_from_api(client: Client, windows: Sequence[Window], landing: Landing) -> list[Failure]:
     """Ask for every window and commit what comes; return the windows that failed.
 
+    An answer that is not understood is kept, too: it is what the API said.
+
     Requests go on while a batch is committed, until the next one is full too, so that about two are in memory.
     Whatever ends this, even Ctrl-C, what was received by then is committed.
     """
@@ -142,8 +166,10 @@ async def land_from_api(client: Client, windows: Sequence[Window], landing: Land
         nonlocal committing
         if isinstance(result, Failure):
             failures.append(result)
+        response = result.response if isinstance(result, Failure) else result
+        if response is None:
             return
-        landing.add(result)
+        landing.add(response)
         while landing.is_full:
             if committing is not None:
                 await asyncio.shield(committing)  # raises what the commit has raised
@@ -224,17 +250,6 @@ class BadFile:
     is_empty: bool = False
 
 
-@dataclass(frozen=True)
-class ReceivedAt:
-    """When imported files count as received: a moment, in path order, or each file's own modification time."""
-
-    moment: datetime | None
-
-    def of(self, number: int, modified: datetime) -> datetime:
-        """The time of the ``number``-th file; microseconds keep them apart."""
-        return (self.moment or modified) + timedelta(microseconds=number)
-
-
 def land_from_files(
     paths: Sequence[Path], landing: Landing, received_at: ReceivedAt, *, largest: int
 ) -> Iterator[BadFile]:
@@ -245,6 +260,7 @@ def land_from_files(
     Raises:
         UsageError: a path does not exist, or a folder holds no file to import.
     """
+    clamped: list[str] = []
     for number, found in enumerate(recordings.find(paths, largest)):
         try:
             body = found.read()
@@ -252,19 +268,21 @@ def land_from_files(
             if not said.periods:
                 yield BadFile(found.name, "it holds no half-hour", is_empty=bool(body.strip()))
                 continue
-            window = window_of(said.periods)
+            window = window_of(said.periods, received_at.possible_until)
         except (NotAResponseError, UnreadableError) as error:
             yield BadFile(found.name, str(error))
             continue
-        landing.add(
-            Response(
-                body=body,
-                window=window,
-                received_at=received_at.of(number, found.modified),
-                contents=said,
-                file=found.name,
-            )
-        )
+        if received_at.is_clamped(found.modified):
+            clamped.append(found.name)
+        received = received_at.of(number, found.modified)
+        landing.add(Response(body=body, window=window, received_at=received, contents=said, file=found.name))
         if landing.is_full:
             landing.flush()
     landing.flush()
+    if clamped:
+        log.warning(
+            "The modification time of %d file(s) is after the lake's clock (the first is %s): they count as received "
+            "by that clock.",
+            len(clamped),
+            clamped[0],
+        )

@@ -1,6 +1,7 @@
 """What a run would fetch, decided from what Bronze holds; told without fetching and without a JVM."""
 
 import asyncio
+import logging
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -10,12 +11,15 @@ from typing import Any
 
 from lakehouse.clock import machine_clock
 from lakehouse.errors import UsageError
-from lakehouse.ingestion import receipts
-from lakehouse.ingestion.coverage import Policy, Reason, to_fetch
+from lakehouse.ingestion import presence, receipts
+from lakehouse.ingestion.bronze import PERIOD_FORM
+from lakehouse.ingestion.coverage import CLOCK_TOLERANCE, Policy, Reason, to_fetch
 from lakehouse.ingestion.receipts import Held
 from lakehouse.ingestion.source import Source, check_source, simulator_here
 from lakehouse.settings import PUBLIC_API, Settings
-from lakehouse.windows import FIRST_SLOT, Span, Window, floor, plan
+from lakehouse.windows import FIRST_SLOT, HALF_HOUR, MICROSECOND, Span, Window, floor, micros, plan
+
+log = logging.getLogger(__name__)
 
 FIRST_LOAD = timedelta(days=7)
 """What an empty lake fetches when no range is given."""
@@ -61,8 +65,14 @@ def reasons_to_fetch(
         UsageError: the range is empty.
     """
     last = floor(source.now) if end is None else end
-    if start is None and known.oldest is not None:
-        due = _due(Span(known.oldest, max(known.oldest, last)), known, source, settings)
+    if known.last_received is not None and known.last_received > source.now + CLOCK_TOLERANCE * MICROSECOND:
+        log.warning(
+            f"The lake holds responses that were received at {known.last_received:{PERIOD_FORM}}, after its clock "
+            f"({source.now:{PERIOD_FORM}}): until then they count as newer than what is fetched."
+        )
+    oldest = known.oldest(source.now)
+    if start is None and oldest is not None:
+        due = _due(Span(oldest, max(oldest, last)), known, source, settings)
         if not force:
             return due
         first = min((span.start for spans in due.values() for span in spans), default=last)
@@ -71,6 +81,9 @@ def reasons_to_fetch(
         if first >= last:
             raise UsageError(f"--from {first:%Y-%m-%dT%H:%MZ} is not before --to {last:%Y-%m-%dT%H:%MZ}.")
         first = max(first, FIRST_SLOT)
+    if note := outside(start, end, source.now):
+        log.warning(note)
+        return {}
     wanted = Span(first, max(first, last))
     if not force:
         return _due(wanted, known, source, settings)
@@ -79,7 +92,20 @@ def reasons_to_fetch(
 
 
 def _due(wanted: Span, known: Held, source: Source, settings: Settings) -> dict[Reason, list[Span]]:
-    return to_fetch(wanted, known.receipts, now=source.now, policy=policy(settings))
+    received = known.receipts.without(presence.unread(settings, wanted, known.receipts))
+    received = received.as_of(micros(source.now) + CLOCK_TOLERANCE)
+    return to_fetch(wanted, received, now=source.now, policy=policy(settings))
+
+
+def outside(start: datetime | None, end: datetime | None, now: datetime) -> str | None:
+    """What is to be said of a range in which there is nothing to ask for: it is not yet, or was before the API."""
+    if end is not None and end <= FIRST_SLOT:
+        return (
+            f"The range ends before the API's first half-hour, {FIRST_SLOT:{PERIOD_FORM}}: there is nothing to ask for."
+        )
+    if start is not None and start + HALF_HOUR > now:
+        return f"The range is in the future of the lake's clock ({now:{PERIOD_FORM}}): there is nothing to ask for yet."
+    return None
 
 
 def windows_for(reasons: Mapping[Reason, list[Span]], settings: Settings) -> list[Window]:
@@ -112,18 +138,22 @@ def _touches(span: Span, spans: Sequence[Span]) -> bool:
 
 
 def summed_up(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One row per run of requests that are made for the same reason."""
+    """One row per run of requests that are made for the same reason; of the half-hours ``[from, to)``."""
     alike = (list(each) for _, each in groupby(rows, key=lambda row: row["why"]))
     return [
         {
             "requests": len(each),
-            "from": each[0]["window_start"],
-            "to": each[-1]["window_end"],
+            "from": _span(each[0]).start,
+            "to": _span(each[-1]).end,
             "half_hours": sum(row["half_hours"] for row in each),
             "why": each[0]["why"],
         }
         for each in alike
     ]
+
+
+def _span(row: Mapping[str, Any]) -> Span:
+    return Window(row["window_start"], row["window_end"]).span()
 
 
 def seconds(requests: int, size: int, settings: Settings) -> float:

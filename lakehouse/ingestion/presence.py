@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from lakehouse.lake import commits, delta_log
+from lakehouse.ingestion.bronze import start_of
+from lakehouse.ingestion.coverage import Receipts, coverage
+from lakehouse.lake import cursors, delta_log
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.tables import BRONZE, QUARANTINE, REGIONS, SILVER
+from lakehouse.lake.tables import BRONZE, QUARANTINE, REGIONS, SILVER, Table
 from lakehouse.settings import Settings
 from lakehouse.windows import HALF_HOUR, Span, Window, number, slot
 
@@ -50,8 +52,7 @@ def refined(settings: Settings, span: Span) -> Refined:
     silver = delta_log.open_table(settings.path(SILVER.path))
     if silver is None or not len(span):
         return Refined(span, 0, bytes(len(span)), {})
-    said = commits.newest_data_commit(silver.newest_commits(), "silver")
-    landing = said.landing if said is not None and said.landing is not None else 0
+    landing = _watermark(settings, silver)
     offset = number(span.start)
     whole = bytearray(len(span))
     unsure: list[tuple[int, int]] = []
@@ -69,6 +70,40 @@ def refined(settings: Settings, span: Span) -> Refined:
         for each, regions in counts:
             whole[each - offset] = regions == len(ALL)
     return Refined(span, landing, bytes(whole), lacking)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """See ``cursors.Places``."""
+
+    settings: Settings
+
+    def path(self, table: Table) -> str:
+        return self.settings.path(table.path)
+
+
+def _watermark(settings: Settings, silver: Snapshot) -> int:
+    """The last landing that Silver would not look at again, 0 when it would look at all of them."""
+    bronze, quarantine = (delta_log.open_table(settings.path(table.path)) for table in (BRONZE, QUARANTINE))
+    if bronze is None or quarantine is None:
+        return 0
+    return cursors.landing(_Places(settings), silver, bronze, quarantine) or 0
+
+
+def unread(settings: Settings, span: Span, receipts: Receipts) -> set[datetime]:
+    """The half-hours of which imported answers are said to hold records, though Silver has found none to read.
+
+    (What is imported today is looked at before it is received; older releases believed every ``from``.)
+    """
+    files = receipts.about(span).imported()
+    if not len(files):
+        return set()
+    silver = refined(settings, span)
+    said = coverage(span, files.up_to(silver.landing)).held()
+    without = {slot for slot, missing in silver.missing(said) if missing == ALL}
+    if without:
+        without -= {each.span.start for each in refused(settings) if each.is_placed and "readable" not in each.reasons}
+    return without
 
 
 def _counted(
@@ -130,6 +165,7 @@ class Refused:
     span: Span
     regionid: int | None
     reasons: tuple[str, ...]
+    is_placed: bool
 
 
 def refused(settings: Settings) -> Iterator[Refused]:
@@ -143,7 +179,7 @@ def refused(settings: Settings) -> Iterator[Refused]:
         text = row["regionid"] or ""
         regionid = int(text) if text.isascii() and text.isdigit() else None
         if span is not None:
-            yield Refused(span, regionid, tuple(row["reasons"]))
+            yield Refused(span, regionid, tuple(row["reasons"]), is_placed=slot is not None)
 
 
 def _windows(settings: Settings) -> dict[str, Span]:
@@ -154,8 +190,5 @@ def _windows(settings: Settings) -> dict[str, Span]:
 
 def _slot(text: str | None) -> datetime | None:
     """A half-hour's start from the API's text, None if it is none."""
-    try:
-        slot = datetime.strptime(text or "", "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
-    except ValueError:
-        return None
-    return slot if slot.minute % 30 == 0 else None
+    slot = start_of(text)
+    return slot if slot is not None and slot.minute % 30 == 0 else None

@@ -8,16 +8,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakehouse.ingestion.coverage import Receipts
+from lakehouse.ingestion.bronze import SOME_REGION
+from lakehouse.ingestion.coverage import CLOCK_TOLERANCE, Receipts
 from lakehouse.ingestion.source import SIMULATED
 from lakehouse.lake import delta_log
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import BRONZE, RUNS
 from lakehouse.settings import Settings
-from lakehouse.windows import Span, Window, moment, number, numbers, slot
+from lakehouse.windows import FIRST_SLOT, MICROSECOND, Span, Window, floor, moment, number, numbers, slot
 
 ANSWERS = """
-    SELECT source, regionid, landing, absent, cardinality(absent) AS lacked,
+    SELECT source, regionid, landing, absent, cardinality(absent) AS lacked, source_file IS NOT NULL AS is_file,
         CAST(window_start AS BIGINT) AS start, CAST(window_end AS BIGINT) AS "end",
         CAST(ingestion_timestamp AS BIGINT) AS received
     FROM rows ORDER BY ingestion_timestamp"""
@@ -41,21 +42,33 @@ class Held:
     lost: tuple[Lost, ...] = ()
     landing: int = 0
     last_clock: datetime | None = None
-    """The API's clock as a run last saw it; None for files alone."""
+    """The API's clock as a run or an answer last said it; None for files alone."""
 
-    @property
-    def oldest(self) -> datetime | None:
-        """The first slot of the lake's range: asked for ever, with or without success; None in an empty lake."""
-        received = [slot(min(self.receipts.first))] if len(self.receipts) else []
-        return min((*received, *(lost.span.start for lost in self.lost)), default=None)
+    last_received: datetime | None = None
+    """Of any response, files too, by whatever clock."""
+
+    def oldest(self, now: datetime) -> datetime | None:
+        """The first slot of the lake's range: asked for ever, with or without success; None in an empty lake.
+
+        What lies before the API's first half-hour, or after the clock, no request can have been about.
+        """
+        last = floor(now)
+        received = min((first for first in self.receipts.first if first <= number(last)), default=None)
+        lost = (lost.span.start for lost in self.lost if FIRST_SLOT <= lost.span.start <= last)
+        return min((*([] if received is None else [slot(received)]), *lost), default=None)
 
     def now(self, machine: datetime) -> datetime:
         """The lake's clock without asking anybody: the machine's, or what a simulator was last seen to say."""
         if self.source is None or not self.source.startswith(SIMULATED):
             return machine
-        seen = [self.last_clock] if self.last_clock else []
-        received = [moment(self.receipts.received[-1])] if len(self.receipts) else []
-        return max((*seen, *received), default=machine)
+        return self.last_clock or machine
+
+    def next_reception(self, machine: datetime) -> datetime:
+        """A time by the lake's clock that is after all that was received by it."""
+        now = self.now(machine)
+        if self.last_received is None or not now <= self.last_received <= now + CLOCK_TOLERANCE * MICROSECOND:
+            return now
+        return self.last_received + MICROSECOND
 
 
 def held(settings: Settings) -> Held:
@@ -76,43 +89,90 @@ def held(settings: Settings) -> Held:
     rows = delta_log.asked(ANSWERS, rows=bronze)
     if not rows.num_rows:
         return known
-    landing = max(rows["landing"].to_pylist())
-    return replace(known, source=rows["source"][0].as_py(), receipts=_receipts(rows), landing=landing)
+    of_api = [
+        at for at, is_file in zip(rows["received"].to_pylist(), rows["is_file"].to_pylist(), strict=True) if not is_file
+    ]
+    clocks = [known.last_clock] if known.last_clock else []
+    found = _receipts(rows)
+    return replace(
+        known,
+        source=rows["source"][0].as_py(),
+        receipts=found,
+        landing=max(rows["landing"].to_pylist()),
+        last_clock=max((*clocks, *(moment(at) for at in of_api[-1:])), default=None),
+        last_received=moment(rows["received"][-1].as_py()),
+    )
 
 
 def _receipts(rows: pa.Table) -> Receipts:
-    # One region's answer says nothing about the others: its half-hours still have to be asked for.
-    on_all = [regionid is None for regionid in rows["regionid"].to_pylist()]
-    starts, ends, received, landing, lacked, places = (
-        list(compress(column, on_all))
-        for column in (
-            *(rows[name].to_pylist() for name in ("start", "end", "received", "landing", "lacked")),
-            range(rows.num_rows),
-        )
+    """Of answers on all regions: one region's says nothing about the others, which are still to be asked for.
+
+    A window from before the API's first half-hour is of a file that says so, and nothing that anybody has asked for.
+    """
+    starts, ends, regionids = (rows[name].to_pylist() for name in ("start", "end", "regionid"))
+    windows = [numbers(start, end) for start, end in zip(starts, ends, strict=True)]
+    counts = [
+        regionid is None and first >= number(FIRST_SLOT)
+        for regionid, (first, _) in zip(regionids, windows, strict=True)
+    ]
+    spans, places = list(compress(windows, counts)), list(compress(range(rows.num_rows), counts))
+    received, landing, lacked, is_file = (
+        list(compress(rows[name].to_pylist(), counts)) for name in ("received", "landing", "lacked", "is_file")
     )
-    spans = [numbers(start, end) for start, end in zip(starts, ends, strict=True)]
     absent = {
         place: [number(each) for each in rows["absent"][row].as_py()]
         for place, (row, count) in enumerate(zip(places, lacked, strict=True))
         if count
     }
-    return Receipts([first for first, _ in spans], [end for _, end in spans], received, landing, absent)
+    of_files = frozenset(compress(range(len(spans)), is_file))
+    return Receipts([first for first, _ in spans], [end for _, end in spans], received, landing, absent, of_files)
+
+
+@dataclass(frozen=True, order=True)
+class Version:
+    """One content of a file's name, in the order in which they count."""
+
+    received_at: datetime
+    response_id: str
+    body_sha256: str
 
 
 @dataclass(frozen=True)
 class Landed:
-    """The identities that are in Bronze: of responses, and of files as (name, SHA-256 of the content)."""
+    """What is in Bronze: the identities of responses, the newest content of each file's name, and the answers that
+    were not understood, as (window, SHA-256 of the body).
+    """
 
     response_ids: frozenset[str] = frozenset()
-    files: frozenset[tuple[str, str]] = frozenset()
+    files: Mapping[str, Version] = field(default_factory=dict)
+    not_understood: frozenset[tuple[Window, str]] = frozenset()
 
 
 def landed(settings: Settings) -> Landed:
-    """Read them; needed only by what writes."""
-    rows = _rows(delta_log.open_table(settings.path(BRONZE.path)), "response_id", "source_file", "body_sha256")
+    """Read it; needed only by what writes."""
+    names = (
+        "response_id",
+        "source_file",
+        "body_sha256",
+        "ingestion_timestamp",
+        "regionid",
+        "window_start",
+        "window_end",
+    )
+    rows = _rows(delta_log.open_table(settings.path(BRONZE.path)), *names)
+    files: dict[str, Version] = {}
+    for row in rows:
+        if name := row["source_file"]:
+            version = Version(row["ingestion_timestamp"], row["response_id"], row["body_sha256"])
+            files[name] = max(version, files.get(name, version))
     return Landed(
         frozenset(row["response_id"] for row in rows),
-        frozenset((row["source_file"], row["body_sha256"]) for row in rows if row["source_file"]),
+        files,
+        frozenset(
+            (Window(row["window_start"], row["window_end"]), row["body_sha256"])
+            for row in rows
+            if row["source_file"] is None and row["regionid"] == SOME_REGION
+        ),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse.errors import SourceMismatchError, UsageError
 from lakehouse.settings import ApiSettings
+from lakehouse.windows import EPOCH, LATEST
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -55,11 +56,15 @@ def simulator(headers: Mapping[str, str], clock: Clock) -> Source | None:
 
 
 def clock_of(headers: Mapping[str, str], clock: Clock) -> datetime:
-    """The lake's clock when an answer came: a simulator states its own, otherwise it is ``clock``, the machine's."""
+    """The lake's clock when an answer came: a simulator states its own, otherwise it is ``clock``, the machine's.
+
+    What no simulator says, and a time that none of our tables could hold, is not believed.
+    """
     try:
-        return datetime.fromisoformat(headers.get(NOW_HEADER, "")).astimezone(UTC)
+        stated = datetime.fromisoformat(headers.get(NOW_HEADER, "")).astimezone(UTC)
     except (ValueError, OverflowError):  # the latter: beyond the first or the last year
         return clock()
+    return stated if SEED_HEADER in headers and EPOCH <= stated < LATEST else clock()
 
 
 def simulator_here(settings: ApiSettings, clock: Clock) -> Source | None:

@@ -6,11 +6,11 @@ Where no account counts, None says so, and the stage computes everything anew.
 """
 
 from collections.abc import Iterator
+from typing import Protocol
 
 from lakehouse.lake import commits, delta_log
 from lakehouse.lake.commits import Commit, Pin
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, GOLD, QUARANTINE, RUNS, SILVER, Table
 
 LANDING_STAGES = frozenset({"bronze", "import"})
@@ -21,7 +21,14 @@ CHANGES_FEED = frozenset({"SET TBLPROPERTIES", "UNSET TBLPROPERTIES"})
 """They may have switched the change feed off for a while: no reason to distrust rows, but the feed."""
 
 
-def landing(store: Store, table: Snapshot, bronze: Snapshot, quarantine: Snapshot) -> int | None:
+class Places(Protocol):
+    """Where the tables of a lake stand: its ``Store``, or what knows no more of it than that."""
+
+    def path(self, table: Table) -> str:
+        """Where a table stands."""
+
+
+def landing(store: Places, table: Snapshot, bronze: Snapshot, quarantine: Snapshot) -> int | None:
     """The last landing that Silver and the quarantine surely contain, None when all of Bronze has to be looked at."""
     found = None
     for account in _accounts(store, SILVER, table, "silver"):
@@ -36,7 +43,7 @@ def landing(store: Store, table: Snapshot, bronze: Snapshot, quarantine: Snapsho
     return found
 
 
-def version_of_silver(store: Store, table: Snapshot, half_hours: Snapshot) -> int | None:
+def version_of_silver(store: Places, table: Snapshot, half_hours: Snapshot) -> int | None:
     """The version of Silver that Gold surely reflects and whose change feed leads here; None: compute it all."""
     found = None
     for account in _accounts(store, GOLD, table, "gold"):
@@ -50,20 +57,20 @@ def version_of_silver(store: Store, table: Snapshot, half_hours: Snapshot) -> in
     return found
 
 
-def reflects(store: Store, table: Table, now: Snapshot, stage: str, source: Table, source_now: Snapshot) -> bool:
+def reflects(store: Places, table: Table, now: Snapshot, stage: str, source: Table, source_now: Snapshot) -> bool:
     """Whether a table surely is what its stage makes of ``source`` as it stands."""
     reads = (account.reads.get(source.name) for account in _accounts(store, table, now, stage))
     return any(read is not None and _added_to(source_now, read, frozenset()) for read in reads)
 
 
-def consumed(store: Store, table: Table, now: Snapshot, stage: str) -> int | None:
+def consumed(store: Places, table: Table, now: Snapshot, stage: str) -> int | None:
     """The last landing that went into a table, by its latest account, whatever became of Bronze since."""
     stated = list(_accounts(store, table, now, stage))
     latest = next((account for account in stated if account.at is not None), next(iter(stated), None))
     return latest.landing if latest else None
 
 
-def _accounts(store: Store, table: Table, now: Snapshot, stage: str) -> Iterator[Commit]:
+def _accounts(store: Places, table: Table, now: Snapshot, stage: str) -> Iterator[Commit]:
     """What counts of the table itself: its newest data commit's account, then those of the newest runs."""
     own = commits.newest_data_commit(now.newest_commits(), stage)
     if own is not None and own.schema == table.schema:

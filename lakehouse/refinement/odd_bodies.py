@@ -41,6 +41,7 @@ _ELEMENT_FIELDS = (*_ABOUT_FIELDS, "regions", "data", "postcode")
 _ELEMENT_OF_TEXTS = f"STRUCT<{_ABOUT}, regions: STRING, data: STRING>"
 _NUMBER = "^-?[0-9]{1,3}([.][0-9]+)?$"
 _WHOLE_NUMBER = "^-?[0-9]{1,9}([.]0+)?$"
+BYTE_ORDER_MARK = "\ufeff"
 MINUTE_FORM = "yyyy-MM-dd'T'HH:mm'Z'"
 
 
@@ -121,11 +122,11 @@ def _typed() -> Mapping[str, Column]:
     Postcode answers carry no network operator; the region's known one stands in.
     """
     known_dno = F.create_map(*(F.lit(x) for region in REGIONS for x in (region.regionid, region.dno)))
-    regionid = F.col("region").try_cast("int")
+    regionid = F.when(F.col("region").rlike(_WHOLE_NUMBER), F.col("region").try_cast("decimal(20,2)").try_cast("int"))
     return {
         "regionid": regionid,
-        "timestamp": F.try_to_timestamp("period_from", F.lit(MINUTE_FORM)),
-        "stop": F.try_to_timestamp("period_to", F.lit(MINUTE_FORM)),
+        "timestamp": _moment("period_from"),
+        "stop": _moment("period_to"),
         "shortname": F.col("shortname"),
         "dno": F.coalesce("dnoregion", F.try_element_at(known_dno, regionid)),
         "intensity_forecast": F.col("intensity.forecast").try_cast("decimal(20,2)").try_cast("int"),
@@ -151,6 +152,12 @@ def _facts() -> Mapping[str, Column]:
         "share_sum": _sum_of_known() + F.col("other_shares"),
         "highest_share": F.when(all_stated, F.array_max("percs")),
     }
+
+
+def _moment(name: str) -> Column:
+    """A time in UTC to the minute; seconds may be written where they are none, and ``+00:00`` for ``Z``."""
+    to_the_minute = F.regexp_replace(name, "^([0-9T:-]{16})(:00([.]0+)?)?(Z|[+]00:00)$", "$1Z")
+    return F.try_to_timestamp(to_the_minute, F.lit(MINUTE_FORM))
 
 
 def _number(text: Column) -> Column:
@@ -284,13 +291,14 @@ def _position() -> Column:
 
 
 def _text() -> Column:
-    """The body as text; that it is UTF-8 was checked when it landed."""
-    return F.col("body").cast("string")
+    """The body as text, without the mark that some write before UTF-8."""
+    return F.ltrim(F.col("body").cast("string"), F.lit(BYTE_ORDER_MARK))
 
 
 def _texts() -> Column:
-    """The elements of ``data`` as texts; an object counts as its own only element."""
+    """The elements of ``data`` as texts; an object counts as its own only element, a bare list stands for ``data``."""
     return F.coalesce(
+        F.when(F.col("body").rlike("^\\s*\\["), F.from_json("body", "ARRAY<STRING>")),
         F.from_json("body", "STRUCT<data: ARRAY<STRING>>")["data"],
         F.array(F.from_json("body", "STRUCT<data: STRING>")["data"]),
     )
