@@ -9,7 +9,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.lake import damage, delta_log
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import DIM_REGION, SILVER
-from tests.lakes import Lake, periods, response
+from tests.lakes import Lake
 
 FIRST = "00000000000000000000.json"
 
@@ -59,16 +59,19 @@ def test_leaves_data_alone_that_no_log_speaks_of(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def table(lake: Lake) -> Path:
-    """Silver with two commits."""
-    lake.land(response(periods("2024-01-01T00:00", [100]), "2024-01-01T03:00"))
-    lake.silver()
-    return Path(lake.store.path(SILVER))
+def told(told_once: Lake, tmp_path: Path) -> Lake:
+    return told_once.copy(tmp_path / "lake")
+
+
+@pytest.fixture
+def table(told: Lake) -> Path:
+    """Silver with three commits, the last of which updated one row."""
+    return Path(told.store.path(SILVER))
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("hint", ["", "no JSON", "{}", '{"version":7,"size":8}'])
-def test_reads_past_a_hint_that_leads_nowhere_or_says_what_to_do(lake: Lake, table: Path, hint: str) -> None:
+def test_reads_past_a_hint_that_leads_nowhere_or_says_what_to_do(told: Lake, table: Path, hint: str) -> None:
     place = table / "_delta_log" / "_last_checkpoint"
     place.write_text(hint)
     try:
@@ -77,30 +80,30 @@ def test_reads_past_a_hint_that_leads_nowhere_or_says_what_to_do(lake: Lake, tab
         assert f"remove {place}, a hint to a checkpoint that is not there" in str(error)  # noqa: PT017 (only some raise)
     else:
         assert found is not None
-    lake.store.prepare(SILVER)
+    told.store.prepare(SILVER)
     assert not place.exists()
     found = delta_log.open_table(str(table))
     assert found is not None
-    assert found.version == 1
+    assert found.version == 2
     assert damage.checkpoint_hinted_at(str(table)) is None
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("keep", [0, 200])
-def test_names_a_torn_commit_and_what_to_do(lake: Lake, table: Path, keep: int) -> None:
-    commit = table / "_delta_log" / "00000000000000000001.json"
+def test_names_a_torn_commit_and_what_to_do(told: Lake, table: Path, keep: int) -> None:
+    commit = table / "_delta_log" / "00000000000000000002.json"
     commit.write_bytes(commit.read_bytes()[:keep])
     with pytest.raises(
         LakehouseError, match=f"newest commit {commit} is torn, as after a power loss: remove the files"
     ):
         delta_log.open_table(str(table))
-    for file in (table / "_delta_log").glob("*00000000000000000001*"):
+    for file in (table / "_delta_log").glob("*00000000000000000002*"):
         file.unlink()
-    assert lake.silver().counts["inserted"] == 2  # as the sentence promises
+    assert told.silver().counts["updated"] == 1  # as the sentence promises
 
 
 @pytest.mark.integration
 def test_names_the_cure_of_a_log_with_a_hole(table: Path) -> None:
-    shutil.copy(table / "_delta_log" / "00000000000000000001.json", table / "_delta_log" / "00000000000000000003.json")
+    shutil.copy(table / "_delta_log" / "00000000000000000002.json", table / "_delta_log" / "00000000000000000004.json")
     with pytest.raises(LakehouseError, match=r"bring .* back from a backup; a table that is derived can be moved away"):
         delta_log.open_table(str(table))
