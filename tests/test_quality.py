@@ -45,6 +45,8 @@ DEFECTS: list[tuple[Callable[[bytes], bytes | None], dict[str, int], int]] = [
         18,
     ),
     (lambda body: body.replace(b'"North Scotland"', b'""', 1), {"names_present": 1}, 35),
+    (lambda body: body.replace(b'North Scotland"', rb'North Scotland\u0000"', 1), {"names_storable": 1}, 35),
+    (lambda body: body.replace(b'"Scottish Hydro', b'"' + b"S" * 90, 1), {"names_storable": 1}, 35),
     (lambda body: body.replace(b'"regionid":1,', b'"regionid":null,', 1), {"key_present region_known": 1}, 35),
     (lambda body: body.replace(b'"gas"', b'"methane"', 1), {"fuels_complete shares_in_range mix_is_whole": 1}, 35),
 ]

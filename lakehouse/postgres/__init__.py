@@ -1,7 +1,7 @@
 """PostgreSQL: where it is (:class:`PostgresTarget`), a connection with clear errors, and the embedded server."""
 
-from lakehouse.postgres.connection import connect, explain, translate
+from lakehouse.postgres.connection import connect, explain, takes_options, translate
 from lakehouse.postgres.embedded import EmbeddedPostgres
 from lakehouse.postgres.target import PostgresTarget
 
-__all__ = ["EmbeddedPostgres", "PostgresTarget", "connect", "explain", "translate"]
+__all__ = ["EmbeddedPostgres", "PostgresTarget", "connect", "explain", "takes_options", "translate"]

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from lakehouse.history.states import State
 from lakehouse.lake.delta_log import FeedError
 from lakehouse.lake.tables import DIM_REGION, GOLD
-from lakehouse.postgres import PostgresTarget
+from lakehouse.postgres import PostgresTarget, takes_options
 from lakehouse.publishing import export_log, gold_versions, mirror, staging, verification
 from lakehouse.publishing.database import database
 from lakehouse.publishing.export_log import Checksum, Exported, ExportRecord
@@ -112,7 +112,7 @@ def _replace(
     full: bool = False,
 ) -> Exported:
     mirror.clear_staging(connection)
-    staging.stage_days(wanted.store.frame(days), run_id, target)
+    staging.stage_days(wanted.store.frame(days), run_id, replace(target, takes_options=takes_options(target)))
     with connection.begin():
         staging.stage_regions(connection, wanted.regions, run_id)
         return mirror.apply_staged(
