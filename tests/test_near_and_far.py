@@ -138,6 +138,7 @@ BODIES: list[Any] = [
     changed(said(), regionid=19),
     changed(said(), shortname=""),
     changed(said(), shortname="Londres"),
+    changed(said(), shortname="London\0"),
     changed(said(), generationmix=mix(gas=99.5)),
     changed(said(), generationmix=mix(gas=-0.1)),
     changed(said(), generationmix=mix(gas=1.234)),

@@ -209,7 +209,7 @@ def test_names_a_rule_that_does_not_exist() -> None:
 
 def test_gives_every_rule_a_name_of_its_own_a_level_and_a_unit() -> None:
     names = [rule.name for rule in RULES.all]
-    assert len(set(names)) == len(names) == 19
+    assert len(set(names)) == len(names) == 20
     assert {rule.level for rule in RULES.all} == {quality.WARN, quality.QUARANTINE}
     assert all(rule.unit for rule in RULES.all)
     assert replace(RULES.pieces[0], level="fail").refuses

@@ -20,10 +20,13 @@ from lakehouse.postgres.target import (
     PostgresTarget,
 )
 
-_CHANGED = (
-    "something that the migrations made was dropped, renamed or changed by hand; put what is left out of the way "
-    "(ALTER SCHEMA carbon_data RENAME TO carbon_data_old), and `lakehouse export` makes all of it anew from Gold"
+ANEW = (
+    "put what is there out of the way (ALTER SCHEMA carbon_data RENAME TO carbon_data_old), and `lakehouse export` "
+    "makes all of it anew from Gold"
 )
+"""What helps where the schema is not what the migrations made."""
+_CHANGED = f"something that the migrations made was dropped, renamed or changed by hand; {ANEW}"
+_PRIVILEGE = "42501"
 _ENDED = "the server or an administrator ended the session; run the command again"
 _LOGIN = "the login was refused; check user and password"
 _MEANINGS = {
@@ -33,7 +36,8 @@ _MEANINGS = {
     "42P01": _CHANGED,
     "3F000": _CHANGED,
     "42703": _CHANGED,
-    "42501": "this login lacks the privilege",
+    "42P16": "a view of this name has other columns; drop it (DROP VIEW), and `lakehouse export` makes it again",
+    _PRIVILEGE: "this login lacks the privilege",
     "53100": "the server's disk is full; nothing was changed",
     "53300": "the server has no connection left; run the command again later",
     "57P01": _ENDED,
@@ -57,6 +61,10 @@ _LOCKED = frozenset({"55P03", "40P01"})
 """Lock not available within ``lock_timeout``; deadlock."""
 _PROBE = "carbon_data"
 """A search path that no server has by itself."""
+
+
+class PrivilegeError(PostgresError):
+    """The login may not do this; another one may."""
 
 
 @contextmanager
@@ -113,7 +121,8 @@ def explain(code: str | None, message: str, target: PostgresTarget) -> Lakehouse
     meaning = _MEANINGS.get(code)
     if meaning is None:
         return PostgresError(f"PostgreSQL at {target.safe} refused a statement ({code}): {primary}.")
-    return PostgresError(f"PostgreSQL at {target.safe}: {meaning} ({code}: {primary}).")
+    kind = PrivilegeError if code == _PRIVILEGE else PostgresError
+    return kind(f"PostgreSQL at {target.safe}: {meaning} ({code}: {primary}).")
 
 
 def takes_options(target: PostgresTarget) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lakehouse.errors import LakehouseError, PostgresError, UsageError
-from lakehouse.postgres import EmbeddedPostgres, PostgresTarget, takes_options
+from lakehouse.errors import LakehouseError, UsageError
+from lakehouse.postgres import EmbeddedPostgres, PostgresTarget, PrivilegeError, takes_options
 from lakehouse.postgres.target import LIBPQ_PREFIX
 from lakehouse.publishing import migrations
 from lakehouse.settings import Settings, environment
@@ -27,12 +27,12 @@ class Database:
         """Bring the schema up to this code.
 
         Raises:
-            PostgresError: it is behind, and the login may not migrate it; the sentence says what is missing.
+            PostgresError: it is behind or damaged, and the login may not mend it; the sentence says what helps.
             LakehouseError: an applied migration was edited, or the database is newer than this code.
         """
         try:
             migrations.migrate(self.owner)
-        except PostgresError:
+        except PrivilegeError:
             migrations.check(self.target)  # where something is missing, this names it
             raise
 

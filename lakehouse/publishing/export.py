@@ -66,7 +66,7 @@ def publish(
                 wanted = replace(wanted, lake_version=work.lake_version if version is None else None)
             done = _bring(wanted, last, connection, where.target, work.run_id, full=full)
     reads = {GOLD.name: wanted.days.version, DIM_REGION.name: wanted.regions.version}
-    return StageReport("export", None, _counts(done), reads)
+    return StageReport("export", None, _counts(done), reads, outcome=f"PostgreSQL equals {wanted.title}")
 
 
 def _bring(
@@ -111,6 +111,8 @@ def _replace(
     *,
     full: bool = False,
 ) -> Exported:
+    staging.refuse_unstorable(GOLD, days)
+    staging.refuse_unstorable(DIM_REGION, wanted.rows(DIM_REGION))
     mirror.clear_staging(connection)
     staging.stage_days(wanted.store.frame(days), run_id, replace(target, takes_options=takes_options(target)))
     with connection.begin():

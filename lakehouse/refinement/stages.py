@@ -27,7 +27,8 @@ from lakehouse.refinement.quality import RuleResult
 class StageReport:
     """What a stage did. ``version`` is the one it wrote, None when there was nothing to write.
 
-    ``account`` is what the stage knows of its table's progress, for runs that leave no commit to say it.
+    ``account`` is what the stage knows of its table's progress, for runs that leave no commit to say it. ``outcome``
+    says what there is now, where that is no version.
     """
 
     stage: str
@@ -38,6 +39,7 @@ class StageReport:
     seconds: float = 0.0
     status: str = "ok"
     account: str | None = None
+    outcome: str | None = None
 
 
 class GateError(QualityError):
