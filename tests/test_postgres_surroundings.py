@@ -17,8 +17,19 @@ from lakehouse import settings
 from lakehouse.errors import PostgresError
 from lakehouse.postgres import PostgresTarget, connect, takes_options
 from lakehouse.publishing import database as databases
+from lakehouse.publishing.export_log import Checksum
 from tests.export_fixtures import edit, url_of
-from tests.mirror_rows import BEFORE, ODD_DAY, ODD_REGION, export, published, query
+from tests.mirror_rows import (
+    BEFORE,
+    LONDON,
+    LONDON_NUMBER,
+    ODD_DAY,
+    ODD_DAY_NUMBER,
+    ODD_REGION,
+    ODD_REGION_NUMBER,
+    export,
+    query,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -102,12 +113,10 @@ def test_asks_with_psql_what_the_url_says_in_a_process_of_its_own(database: Post
 )
 def test_exports_whatever_the_defaults_of_the_database_are(any_database: PostgresTarget, default: str):
     edit(any_database, f"ALTER DATABASE {any_database.database} SET {default}")
-    regions = [*BEFORE["regions"][:2], ODD_REGION]
-    export(any_database, regions=regions, days=[*BEFORE["days"], ODD_DAY])
-    first = published(any_database)
-    assert len(first) == 4
-    export(any_database, regions=regions, days=[*BEFORE["days"], ODD_DAY])
-    assert published(any_database) == first
+    proof = {"2024-02": Checksum(1, ODD_DAY_NUMBER), "dim_region": Checksum(2, LONDON_NUMBER + ODD_REGION_NUMBER)}
+    for inserted in (1, 0):
+        counts = export(any_database, regions=[LONDON, ODD_REGION], days=[ODD_DAY], proof=proof)
+        assert (counts.days.inserted, counts.days.rows_total) == (inserted, 1)
     names = query(any_database, "SELECT shortname FROM carbon_data.dim_region WHERE regionid = 18")
     assert names == [(ODD_REGION["shortname"],)]
 

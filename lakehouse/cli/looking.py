@@ -189,7 +189,8 @@ def psql(
 ) -> None:
     """Open psql on the export's database.
 
-    Once psql runs, the exit code is psql's own: 1 psql or a -c statement failed, 2 connection lost, 3 error in a script.
+    Once psql runs, the exit code is psql's own: 1 psql or a -c statement failed, 2 connection lost, 3 error in a
+    script.
     """
     from lakehouse.publishing import database
 

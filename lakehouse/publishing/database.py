@@ -63,8 +63,8 @@ def database(settings: Settings, *, must_exist: bool = False) -> Iterator[Databa
 def run_psql(settings: Settings, arguments: Sequence[str]) -> int:
     """Run psql, on a terminal or with ``-c``, and give its exit code; the password goes by its environment.
 
-    psql's codes are not ours: 1 it or a statement of -c failed, 2 the connection was lost, 3 an error in a script that was
-    to stop there.
+    psql's codes are not ours: 1 it or a statement of -c failed, 2 the connection was lost, 3 an error in a script that
+    was to stop there.
 
     Raises:
         UsageError: the embedded database was asked for, but no export has made it yet.
