@@ -12,7 +12,6 @@ from lakehouse.ingestion.api import Failure
 from lakehouse.ingestion.bronze import PERIOD_FORM, Response
 from lakehouse.ingestion.coverage import Reason
 from lakehouse.ingestion.ingest import BadFile
-from lakehouse.lake.tables import GOLD
 from lakehouse.pipeline import Listener
 from lakehouse.refinement.stages import StageReport
 from lakehouse.text import visible, without_logins
@@ -95,9 +94,7 @@ class Narrator(Listener):
         """Say what a stage did."""
         self.close()
         version = "nothing to write" if report.version is None else f"version {report.version}"
-        if report.stage == "export":
-            version = f"PostgreSQL equals Gold version {report.reads[GOLD.name]}"
-        self._say(f"{report.stage}: {said(report.counts)} ({version}, {report.seconds:.1f} s)")
+        self._say(f"{report.stage}: {said(report.counts)} ({report.outcome or version}, {report.seconds:.1f} s)")
 
     def close(self) -> None:
         """Take the bar away and sum the requests up, whatever happened; the second time nothing."""

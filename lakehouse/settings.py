@@ -5,8 +5,10 @@ the environment or a file only, and never show in a ``repr``.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -175,6 +177,20 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
 def environment() -> Mapping[str, str]:
     """The process environment, for the few places that must hand it on (JDK, libpq)."""
     return os.environ
+
+
+_hiding = Lock()
+
+
+@contextmanager
+def without_variables(prefix: str) -> Iterator[None]:
+    """Hide the variables of this prefix from the C libraries of this process; one block at a time."""
+    with _hiding:
+        hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(prefix)}
+        try:
+            yield
+        finally:
+            os.environ.update(hidden)
 
 
 def set_variable(name: str, value: str) -> None:

@@ -99,6 +99,10 @@ def test_finds_the_half_hours_of_a_body(body: bytes, held: Contents) -> None:
         (b'{"data":[{"from":"2024-01-02T12:00Z"', "not valid JSON"),
         (b'{"data":[]} {}', "not valid JSON"),
         (b'{"data":[{"x":"\xff"}]}', "not valid JSON"),
+        (b'{"data":[{"shortname":"London\\ud800"}]}', "not valid JSON"),  # lone surrogates, which no UTF-8 can hold
+        (b'{"data":[{"shortname":"London\\udc00\\ud800"}]}', "not valid JSON"),
+        (b'{"data":[{"regions":[{"intensity":{"index":"\\ud800A"}}]}]}', "not valid JSON"),
+        (b'{"data":[{"\\udfff":1}]}', "not valid JSON"),
         (b"[]", "not a JSON object"),
         (b'"data"', "not a JSON object"),
         (b'{"error":{"code":"500 Internal Server Error"}}', "an error message of the API"),

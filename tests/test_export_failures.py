@@ -16,9 +16,10 @@ from lakehouse.errors import LakehouseError, LakeLockedError, PostgresError
 from lakehouse.lake.tables import GOLD
 from lakehouse.postgres import EmbeddedPostgres, PostgresTarget, connect
 from lakehouse.publishing import export, mirror, staging
+from lakehouse.refinement.quality import LONGEST_NAME
 from tests.export_fixtures import edit, settings_for
 from tests.gold_rows import GoldLake
-from tests.mirror_rows import FIRST, SECOND, published, query
+from tests.mirror_rows import ENGLAND, FIRST, GB, LONDON, REGIONS, SECOND, THIRD, day, published, query
 
 pytestmark = pytest.mark.integration
 
@@ -153,6 +154,38 @@ def test_survives_a_server_that_dies_after_staging(gold_lake: GoldLake, lake_roo
             assert dict(export.publish(gold_lake.work, chosen).counts)["updated"] == 1
             assert published(again)[:2] == [(13, FIRST, NEW), (13, SECOND, OLD)]
             assert target.database == again.database
+
+
+@pytest.mark.parametrize(
+    ("days", "regions", "named"),
+    [
+        (
+            [day(18, THIRD, shortname="G\0B")],
+            REGIONS,
+            r"gold.carbon_intensity_daily 18 2024-03-01: shortname is 'G\x00B'",
+        ),
+        ([], (LONDON, ENGLAND, {**GB, "dno": "G" * 101}), "gold.dim_region 18: dno is 'GGG"),
+        ([], (LONDON, ENGLAND, {**GB, "dno": "\0"}), r"gold.dim_region 18: dno is '\x00'"),
+    ],
+)
+def test_names_the_row_that_postgresql_cannot_hold(
+    database: PostgresTarget, gold_lake: GoldLake, publish, days, regions, named: str
+):
+    publish(database)
+    gold_lake.fill(days, regions)
+    failed = str(failure(gold_lake, database))
+    assert f"PostgreSQL cannot hold {named}" in failed
+    assert "--full-refresh" in failed
+    assert len(published(database)) == 3
+
+
+def test_holds_names_as_long_as_the_rules_let_pass(database: PostgresTarget):
+    lengths = query(
+        database,
+        "SELECT DISTINCT atttypmod - 4 FROM pg_attribute WHERE attname IN ('shortname', 'dno')"
+        " AND attrelid IN ('carbon_data.dim_region'::regclass, 'carbon_data.carbon_intensity_daily'::regclass)",
+    )
+    assert lengths == [(LONGEST_NAME,)]
 
 
 def test_says_that_golds_files_are_gone(database: PostgresTarget, gold_lake: GoldLake):

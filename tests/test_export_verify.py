@@ -68,10 +68,13 @@ def test_says_that_gold_has_moved_on(call: Call, database: PostgresTarget, gold_
     gold_lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
     code, _, said = call("export", "--verify")
     assert code == 0
-    assert said.endswith("; Gold is at version 2, `lakehouse export` brings it\n")
+    assert said.endswith("; the lake's Gold is at version 2, `lakehouse export` brings it\n")
     code, out, said = call("export", "--verify", "--version", "2")
-    assert (code, said.split(";")[0]) == (3, "error: 1 rows in PostgreSQL differ from Gold version 2")
+    assert (code, said.split(";")[0]) == (3, "error: PostgreSQL differs from Gold version 2 in 1 row")
+    assert "; `lakehouse export --version 2` makes it equal, `lakehouse export` brings the newest." in said
     assert "intensity_avg: 123.45 instead of 90.00" in out
+    assert call("export", "--version", "2")[0] == 0
+    assert call("export", "--verify", "--version", "2")[0] == 0
 
 
 def test_shows_each_difference_and_repairs_it(call: Call, database: PostgresTarget, publish):
@@ -81,7 +84,7 @@ def test_shows_each_difference_and_repairs_it(call: Call, database: PostgresTarg
     wrong = marks(database)
     code, out, said = call("export", "--verify", "--json")
     assert code == 3
-    assert "error: 4 rows in PostgreSQL differ from Gold version 1; `lakehouse export --repair` puts them right" in said
+    assert "error: PostgreSQL differs from Gold version 1 in 4 rows; `lakehouse export --repair` makes it equal" in said
     found = json.loads(out)
     assert (found["is_equal"], found["rows"], found["months"]) == (False, 3, 2)
     assert [(row["table"], row["key"], row["row"]) for row in found["differences"]] == [

@@ -221,14 +221,18 @@ def test_publishes_a_release_and_comes_back(
     mean = "SELECT intensity_avg FROM carbon_data.carbon_intensity_daily WHERE regionid = 13"
     run(into, lambda started: started.publish())
     assert ask(database, mean) == [(Decimal("117.67"),)]
-    run(into, lambda started: started.publish(state="first"))
+    released = run(into, lambda started: started.publish(state="first"))
+    assert released.stages[0].outcome == "PostgreSQL equals the Gold of release first"
     assert ask(database, mean) == [(Decimal("101.33"),)]
     found = verification.verify(into)
     assert not found.differences
+    assert found.describe().startswith("PostgreSQL equals the Gold of release first: 2 rows, proven by")
+    assert found.describe().endswith("; the lake's Gold is at version 2, `lakehouse export` brings it")
     assert run(into, lambda started: started.publish(state="first")).stages[0].counts["unchanged"] == 2
     run(into, lambda started: started.publish(state="2"))
     assert ask(database, mean) == [(Decimal("117.67"),)]
-    assert len(verification.verify(into, state="1").differences) == 1
+    before = verification.verify(into, state="1")
+    assert (before.describe(), before.release) == ("PostgreSQL differs from Gold version 1 in 1 row", None)
     logged = "SELECT gold_version, lake_version FROM carbon_data.export_log ORDER BY export_id"
     assert ask(database, logged) == [(2, 3), (1, 1), (2, 2)]
     assert len(verification.verify(into, state="first").differences) == 1

@@ -70,9 +70,9 @@ def test_names_a_server_without_tls(any_database: PostgresTarget):
 @pytest.mark.parametrize(
     ("statement", "sentence"),
     [
-        ("SELECT * FROM carbon_data.nowhere", "migrations have to be applied by the owner (42P01"),
-        ("SELECT nothing FROM carbon_data.dim_region", "migrations have to be applied by the owner (42703"),
-        ("CREATE TABLE nowhere.t ()", "migrations have to be applied by the owner (3F000"),
+        ("SELECT * FROM carbon_data.nowhere", "makes all of it anew from Gold (42P01"),
+        ("SELECT nothing FROM carbon_data.dim_region", "makes all of it anew from Gold (42703"),
+        ("CREATE TABLE nowhere.t ()", "makes all of it anew from Gold (3F000"),
         ("DO $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '53100'; END $$", "disk is full; nothing was changed"),
         ("SELECT 1 / 0", "refused a statement (22012): division by zero."),
     ],

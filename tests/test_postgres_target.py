@@ -1,5 +1,6 @@
 """A URL becomes typed fields; nothing else reaches a driver, and the password never shows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,12 @@ def test_builds_jdbc_from_an_allow_list_alone():
         "tcpKeepAlive": "true",
         "reWriteBatchedInserts": "true",
     }
+
+
+def test_lets_the_jdbc_driver_watch_the_time_where_the_session_takes_no_options():
+    _, properties = replace(parse(URL), takes_options=False).jdbc()
+    assert "options" not in properties
+    assert properties["queryTimeout"] == "600"
 
 
 def test_quotes_a_database_name_in_the_jdbc_url():

@@ -77,6 +77,20 @@ def test_monthly_weighs_days_by_their_half_hours(filled: PostgresTarget):
     ]
 
 
+def test_monthly_says_that_its_means_are_rounded_twice(any_database: PostgresTarget):
+    said = query(
+        any_database,
+        """
+        SELECT attname, col_description(attrelid, attnum) FROM pg_attribute
+        WHERE attrelid = 'carbon_data.monthly'::regclass AND attname ~ '^fuel_|_avg$'
+        """,
+    )
+    assert len(said) == 10
+    assert [name for name, comment in said if not str(comment).endswith("rounded means: up to 0.01 off")] == []
+    ((whole,),) = query(any_database, "SELECT obj_description('carbon_data.monthly'::regclass)")
+    assert "rounded twice (by day, by month), so up to 0.01 off" in str(whole)
+
+
 def test_monthly_keeps_the_kinds_apart(filled: PostgresTarget):
     rows = query(
         filled,

@@ -45,6 +45,8 @@ DEFECTS: list[tuple[Callable[[bytes], bytes | None], dict[str, int], int]] = [
         18,
     ),
     (lambda body: body.replace(b'"North Scotland"', b'""', 1), {"names_present": 1}, 35),
+    (lambda body: body.replace(b'North Scotland"', rb'North Scotland\u0000"', 1), {"names_storable": 1}, 35),
+    (lambda body: body.replace(b'"Scottish Hydro', b'"' + b"S" * 90, 1), {"names_storable": 1}, 35),
     (lambda body: body.replace(b'"regionid":1,', b'"regionid":null,', 1), {"key_present region_known": 1}, 35),
     (lambda body: body.replace(b'"gas"', b'"methane"', 1), {"fuels_complete shares_in_range mix_is_whole": 1}, 35),
 ]
@@ -207,7 +209,7 @@ def test_names_a_rule_that_does_not_exist() -> None:
 
 def test_gives_every_rule_a_name_of_its_own_a_level_and_a_unit() -> None:
     names = [rule.name for rule in RULES.all]
-    assert len(set(names)) == len(names) == 20
+    assert len(set(names)) == len(names) == 21
     assert {rule.level for rule in RULES.all} == {quality.WARN, quality.QUARANTINE}
     assert all(rule.unit for rule in RULES.all)
     assert replace(RULES.pieces[0], level="fail").refuses

@@ -192,7 +192,11 @@ def sql(
 def psql(
     arguments: Annotated[list[str] | None, typer.Argument(help="Arguments for psql, after --.")] = None,
 ) -> None:
-    """Open psql on the export's database."""
+    """Open psql on the export's database.
+
+    Once psql runs, the exit code is psql's own: 1 psql or a -c statement failed, 2 connection lost, 3 error in a
+    script.
+    """
     from lakehouse.publishing import database
 
     raise typer.Exit(database.run_psql(chosen(), arguments or []))

@@ -70,7 +70,7 @@ def export(
         raise UsageError("--version, --at and --release each say which Gold is meant: give one of them.")
     state = str(at) if at is not None else release
     if verify and not repair:
-        _verify(version, state, as_json=as_json)
+        _verify(version, at, release, as_json=as_json)
         return
     recorded(
         "export",
@@ -80,18 +80,20 @@ def export(
     )
 
 
-def _verify(version: int | None, state: str | None, *, as_json: bool) -> None:
+def _verify(version: int | None, at: int | None, release: str | None, *, as_json: bool) -> None:
     from lakehouse import console
     from lakehouse.publishing import verification
 
-    found = verification.verify(chosen(), version, state)
+    found = verification.verify(chosen(), version, str(at) if at is not None else release)
     if as_json:
         console.print_json(found.as_dict())
     elif found.differences:
         console.print_rows([difference.as_row() for difference in found.differences], as_json=False)
     if found.differences:
+        named = {"version": version, "at": at, "release": release}
+        meant = next((f"--{option} {value}" for option, value in named.items() if value is not None), "--repair")
         raise QualityError(
-            f"{found.describe()}; `lakehouse export --repair` puts them right, `lakehouse export` brings the newest."
+            f"{found.describe()}; `lakehouse export {meant}` makes it equal, `lakehouse export` brings the newest."
         )
     print(found.describe(), file=sys.stderr)
 

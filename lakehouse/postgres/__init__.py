@@ -1,7 +1,16 @@
 """PostgreSQL: where it is (:class:`PostgresTarget`), a connection with clear errors, and the embedded server."""
 
-from lakehouse.postgres.connection import connect, explain, translate
+from lakehouse.postgres.connection import ANEW, PrivilegeError, connect, explain, takes_options, translate
 from lakehouse.postgres.embedded import EmbeddedPostgres
 from lakehouse.postgres.target import PostgresTarget
 
-__all__ = ["EmbeddedPostgres", "PostgresTarget", "connect", "explain", "translate"]
+__all__ = [
+    "ANEW",
+    "EmbeddedPostgres",
+    "PostgresTarget",
+    "PrivilegeError",
+    "connect",
+    "explain",
+    "takes_options",
+    "translate",
+]

@@ -20,17 +20,24 @@ from lakehouse.postgres.target import (
     PostgresTarget,
 )
 
-_MIGRATE = "the schema is missing or older than this program; migrations have to be applied by the owner"
+ANEW = (
+    "put what is there out of the way (ALTER SCHEMA carbon_data RENAME TO carbon_data_old), and `lakehouse export` "
+    "makes all of it anew from Gold"
+)
+"""What helps where the schema is not what the migrations made."""
+_CHANGED = f"something that the migrations made was dropped, renamed or changed by hand; {ANEW}"
+_PRIVILEGE = "42501"
 _ENDED = "the server or an administrator ended the session; run the command again"
 _LOGIN = "the login was refused; check user and password"
 _MEANINGS = {
     "28P01": _LOGIN,
     "28000": _LOGIN,
     "3D000": "there is no such database; create it first",
-    "42P01": _MIGRATE,
-    "3F000": _MIGRATE,
-    "42703": _MIGRATE,
-    "42501": "this login lacks the privilege",
+    "42P01": _CHANGED,
+    "3F000": _CHANGED,
+    "42703": _CHANGED,
+    "42P16": "a view of this name has other columns; drop it (DROP VIEW), and `lakehouse export` makes it again",
+    _PRIVILEGE: "this login lacks the privilege",
     "53100": "the server's disk is full; nothing was changed",
     "53300": "the server has no connection left; run the command again later",
     "57P01": _ENDED,
@@ -39,8 +46,12 @@ _MEANINGS = {
     "08006": _ENDED,
     "08003": _ENDED,
     "08001": "it cannot be reached; is it running?",
-    "22001": "a text is too long for its column; Gold holds a name of over 100 characters",
+    "08P01": "the server, or a pooler before it, refuses how the session begins; with pgbouncer let it ignore what it "
+    "names (ignore_startup_parameters), or name PostgreSQL itself in the URL",
+    "22001": "a text is too long for its column",
     "22021": "a text holds a character that PostgreSQL cannot store",
+    "22P05": "the database's encoding lacks a character of a name; export into one made with ENCODING 'UTF8'",
+    "25006": "this server or this login only reads (a standby, or default_transaction_read_only); name the primary",
     "23503": "the days speak of a region that is not there; run `lakehouse gold`, then export again",
     "57014": "a statement ran into its time limit and was rolled back",
     "25P03": "the session was idle for too long in a transaction, which was rolled back",
@@ -48,6 +59,12 @@ _MEANINGS = {
 """What a SQLSTATE means to our user (codes: appendix A of the PostgreSQL manual)."""
 _LOCKED = frozenset({"55P03", "40P01"})
 """Lock not available within ``lock_timeout``; deadlock."""
+_PROBE = "carbon_data"
+"""A search path that no server has by itself."""
+
+
+class PrivilegeError(PostgresError):
+    """The login may not do this; another one may."""
 
 
 @contextmanager
@@ -104,7 +121,24 @@ def explain(code: str | None, message: str, target: PostgresTarget) -> Lakehouse
     meaning = _MEANINGS.get(code)
     if meaning is None:
         return PostgresError(f"PostgreSQL at {target.safe} refused a statement ({code}): {primary}.")
-    return PostgresError(f"PostgreSQL at {target.safe}: {meaning} ({code}: {primary}).")
+    kind = PrivilegeError if code == _PRIVILEGE else PostgresError
+    return kind(f"PostgreSQL at {target.safe}: {meaning} ({code}: {primary}).")
+
+
+def takes_options(target: PostgresTarget) -> bool:
+    """Whether a session can begin with settings: a pooler may refuse them (pgbouncer's default) or drop them.
+
+    Raises:
+        PostgresError: as :func:`connect`.
+    """
+    try:
+        with closing(target.log_in(options=f"-c search_path={_PROBE}")) as session, session.cursor() as cursor:
+            cursor.execute("SHOW search_path")
+            row = cursor.fetchone()
+            return bool(row and row[0] == _PROBE)
+    except psycopg2.OperationalError:
+        with connect(target):  # which says what is wrong, if it is something else
+            return False
 
 
 def _failed_connection(error: Exception, target: PostgresTarget) -> PostgresError:
@@ -117,34 +151,22 @@ def _failed_connection(error: Exception, target: PostgresTarget) -> PostgresErro
         return PostgresError(f"Nothing listens on {target.address}; is PostgreSQL running there?")
     except OSError as failure:
         return PostgresError(f"PostgreSQL at {target.address} cannot be reached: {failure}.")
+    reason = _scrubbed(str(_driver_error(error) or error), target)
     exists = _database_exists(target)
     if exists is False:
         return PostgresError(f"PostgreSQL at {target.address} has no database {target.database!r}; create it first.")
     if exists is True:
-        return PostgresError(f"PostgreSQL at {target.safe}: the login is right, but may not connect to this database.")
+        return PostgresError(
+            f"PostgreSQL at {target.safe}: the login is right, but may not connect to this database ({reason})."
+        )
     password = "no password was given" if target.password is None else "check user and password"
-    reason = _scrubbed(str(_driver_error(error) or error), target)
     return PostgresError(f"PostgreSQL at {target.safe} did not accept the login; {password} ({reason}).")
 
 
 def _database_exists(target: PostgresTarget) -> bool | None:
     """Whether the database is there, asked with the same login of ``postgres``; None when that fails as well."""
     try:
-        with (
-            closing(
-                psycopg2.connect(
-                    host=target.host,
-                    port=target.port,
-                    user=target.user,
-                    password=target.password,
-                    dbname="postgres",
-                    sslmode=target.sslmode,
-                    sslrootcert=target.sslrootcert,
-                    connect_timeout=target.connect_timeout,
-                )
-            ) as session,
-            session.cursor() as cursor,
-        ):
+        with closing(target.log_in(database="postgres")) as session, session.cursor() as cursor:
             cursor.execute("SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", (target.database,))
             row = cursor.fetchone()
             return bool(row and row[0])

@@ -8,13 +8,16 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import URL, Engine, NullPool, create_engine
+import psycopg2
+from sqlalchemy import Engine, NullPool, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from lakehouse import settings
 from lakehouse.errors import UsageError
 from lakehouse.postgres.pgpass import OTHERS, find_password
 
@@ -30,6 +33,9 @@ IDLE_IN_TRANSACTION_TIMEOUT_SECONDS = 300.0
 KEEPALIVE_SECONDS = 60
 """Both ends notice within minutes that the other machine is gone, so that a lock of the dead is freed."""
 
+LIBPQ_PREFIX = "PG"
+"""Of libpq's environment variables. ``PGPASSWORD`` and ``PGPASSFILE`` are read with the URL; all else the URL decides,
+as for pgjdbc, which reads none: with ``PGHOSTADDR`` the two drivers would ask different servers."""
 QUERY_KEYS = ("sslmode", "sslrootcert", "connect_timeout", "application_name")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 PUBLIC_AUTHORITIES = "system"
@@ -40,7 +46,10 @@ _FORM = "postgresql://user@host:port/database"
 
 @dataclass(frozen=True)
 class PostgresTarget:
-    """A database, a login and how to reach it. The password never shows in ``repr`` or ``str``."""
+    """A database, a login and how to reach it. The password never shows in ``repr`` or ``str``.
+
+    ``takes_options``: whether a session can begin with settings (``connection.takes_options`` asks).
+    """
 
     host: str
     port: int
@@ -51,6 +60,7 @@ class PostgresTarget:
     sslrootcert: str | None = None
     connect_timeout: int = CONNECT_TIMEOUT_SECONDS
     application_name: str = APPLICATION_NAME
+    takes_options: bool = field(default=True, repr=False)
 
     @classmethod
     def parse(cls, url: str, *, environ: Mapping[str, str], password_file: Path | None = None) -> "PostgresTarget":
@@ -120,24 +130,50 @@ class PostgresTarget:
     ) -> Engine:
         """A SQLAlchemy engine without a pool: a closed connection is closed, and its locks are freed.
 
-        Timeouts are in seconds; 0 means none.
+        Timeouts are in seconds; 0 means none. Each session is given its settings once it stands, for a pooler may
+        refuse to begin one with them; so they hold whatever the defaults of the role or the database are.
         """
-        url = URL.create(
-            "postgresql+psycopg2", self.user, self.password, self.host, self.port, self.database
-        )  # SQLAlchemy 2.1 takes a bare postgresql:// for psycopg 3
-        arguments = {
-            "connect_timeout": self.connect_timeout,
-            "application_name": self.application_name,
-            "sslmode": self.sslmode,
-            "options": _options(statement_timeout, lock_timeout, idle_in_transaction_timeout),
-            "keepalives_idle": KEEPALIVE_SECONDS,
-        }
-        if self.sslrootcert:
-            arguments["sslrootcert"] = self.sslrootcert
-        return create_engine(url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
+        chosen = _settings(statement_timeout, lock_timeout, idle_in_transaction_timeout)
+        return create_engine(
+            "postgresql+psycopg2://", poolclass=NullPool, creator=partial(self._session, chosen), hide_parameters=True
+        )
+
+    def _session(self, chosen: Mapping[str, str]) -> psycopg2.extensions.connection:
+        session = self.log_in()
+        try:
+            session.autocommit = True
+            with session.cursor() as cursor:
+                calls = ", ".join(["set_config(%s, %s, false)"] * len(chosen))
+                cursor.execute(f"SELECT {calls}", [text for each in chosen.items() for text in each])
+            session.autocommit = False
+        except psycopg2.Error:
+            session.close()
+            raise
+        return session
+
+    def log_in(self, database: str | None = None, options: str = "") -> psycopg2.extensions.connection:
+        """A bare session of psycopg2's, where the URL says and as it says, whatever libpq's variables say."""
+        with settings.without_variables(LIBPQ_PREFIX):
+            return psycopg2.connect(
+                host=self.host,
+                port=self.port,
+                dbname=database or self.database,
+                user=self.user,
+                password=self.password,
+                sslmode=self.sslmode,
+                sslrootcert=self.sslrootcert,
+                connect_timeout=self.connect_timeout,
+                application_name=self.application_name,
+                client_encoding="UTF8",
+                keepalives_idle=KEEPALIVE_SECONDS,
+                **({"options": options} if options else {}),
+            )
 
     def jdbc(self) -> tuple[str, dict[str, str]]:
-        """The JDBC URL (without any secret) and the connection properties, for Spark and pgjdbc."""
+        """The JDBC URL (without any secret) and the connection properties, for Spark and pgjdbc.
+
+        Spark gives no session settings of ours; without ``options`` the driver itself watches the time.
+        """
         properties = {
             "driver": "org.postgresql.Driver",
             "user": self.user,
@@ -147,8 +183,11 @@ class PostgresTarget:
             "loginTimeout": str(self.connect_timeout),
             "tcpKeepAlive": "true",
             "reWriteBatchedInserts": "true",
-            "options": _options(STATEMENT_TIMEOUT_SECONDS, LOCK_TIMEOUT_SECONDS, IDLE_IN_TRANSACTION_TIMEOUT_SECONDS),
         }
+        if self.takes_options:
+            properties["options"] = " ".join(f"-c {name}={value}" for name, value in _settings().items())
+        else:
+            properties["queryTimeout"] = f"{STATEMENT_TIMEOUT_SECONDS:.0f}"
         if self.password is not None:
             properties["password"] = self.password
         if self.sslrootcert == PUBLIC_AUTHORITIES:
@@ -199,14 +238,17 @@ def _read_secret(file: Path) -> str:
         raise UsageError(f"The password file {file} cannot be read: {error.strerror}.") from None
 
 
-def _options(statement_timeout: float, lock_timeout: float, idle_in_transaction_timeout: float) -> str:
-    """The session's settings as ``-c`` options, which libpq and pgjdbc send alike; times in milliseconds."""
-    settings = {
-        "statement_timeout": round(statement_timeout * 1000),
-        "lock_timeout": round(lock_timeout * 1000),
-        "idle_in_transaction_session_timeout": round(idle_in_transaction_timeout * 1000),
-        "tcp_keepalives_idle": KEEPALIVE_SECONDS,
+def _settings(
+    statement_timeout: float = STATEMENT_TIMEOUT_SECONDS,
+    lock_timeout: float = LOCK_TIMEOUT_SECONDS,
+    idle_in_transaction_timeout: float = IDLE_IN_TRANSACTION_TIMEOUT_SECONDS,
+) -> dict[str, str]:
+    """The settings of every session of ours; times in milliseconds."""
+    return {
+        "statement_timeout": str(round(statement_timeout * 1000)),
+        "lock_timeout": str(round(lock_timeout * 1000)),
+        "idle_in_transaction_session_timeout": str(round(idle_in_transaction_timeout * 1000)),
+        "tcp_keepalives_idle": str(KEEPALIVE_SECONDS),
         "timezone": "UTC",
         "search_path": "carbon_data",
     }
-    return " ".join(f"-c {name}={value}" for name, value in settings.items())

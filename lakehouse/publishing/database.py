@@ -1,15 +1,19 @@
 """The export's database: which one, its schema, and a client on it."""
 
+import logging
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lakehouse.errors import LakehouseError, PostgresError, UsageError
-from lakehouse.postgres import EmbeddedPostgres, PostgresTarget
+from lakehouse.errors import LakehouseError, UsageError
+from lakehouse.postgres import EmbeddedPostgres, PostgresTarget, PrivilegeError, takes_options
+from lakehouse.postgres.target import LIBPQ_PREFIX
 from lakehouse.publishing import migrations
 from lakehouse.settings import Settings, environment
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,12 @@ class Database:
         """Bring the schema up to this code.
 
         Raises:
-            PostgresError: it is behind, and the login may not migrate it; the sentence says what is missing.
+            PostgresError: it is behind or damaged, and the login may not mend it; the sentence says what helps.
             LakehouseError: an applied migration was edited, or the database is newer than this code.
         """
         try:
             migrations.migrate(self.owner)
-        except PostgresError:
+        except PrivilegeError:
             migrations.check(self.target)  # where something is missing, this names it
             raise
 
@@ -59,15 +63,23 @@ def database(settings: Settings, *, must_exist: bool = False) -> Iterator[Databa
 def run_psql(settings: Settings, arguments: Sequence[str]) -> int:
     """Run psql, on a terminal or with ``-c``, and give its exit code; the password goes by its environment.
 
+    psql's codes are not ours: 1 it or a statement of -c failed, 2 the connection was lost, 3 an error in a script that
+    was to stop there.
+
     Raises:
         UsageError: the embedded database was asked for, but no export has made it yet.
+        PostgresError: the database cannot be reached or used.
         LakehouseError: no psql on this machine.
     """
     with database(settings, must_exist=True) as at:
         shipped = str(EmbeddedPostgres(settings.embedded_data).psql)
         program = shipped if settings.postgres.url is None else shutil.which("psql") or shipped
+        variables = _libpq(at.target)
+        if not takes_options(at.target):
+            log.warning("This server takes no settings with a login; write carbon_data. before a table's name.")
+            del variables["PGOPTIONS"]
         try:
-            done = subprocess.run([program, *arguments], env=_libpq(at.target), check=False)  # noqa: S603 (psql itself)
+            done = subprocess.run([program, *arguments], env=variables, check=False)  # noqa: S603 (psql itself)
         except FileNotFoundError:
             raise LakehouseError(f"{program} is not there; run `make setup`, or install a PostgreSQL client.") from None
         except KeyboardInterrupt:
@@ -76,18 +88,20 @@ def run_psql(settings: Settings, arguments: Sequence[str]) -> int:
 
 
 def _libpq(target: PostgresTarget) -> dict[str, str]:
-    """The login as libpq's variables, so that nothing of it stands in the process list."""
+    """The login as libpq's variables, so that nothing of it stands in the process list; none of the user's own."""
     login = {
         "PGHOST": target.host,
         "PGPORT": str(target.port),
         "PGDATABASE": target.database,
         "PGUSER": target.user,
         "PGSSLMODE": target.sslmode,
-        "PGOPTIONS": "-c search_path=carbon_data -c timezone=UTC",
+        "PGOPTIONS": "-c search_path=carbon_data",
+        "PGTZ": "UTC",
         "PGAPPNAME": target.application_name,
+        "PGCONNECT_TIMEOUT": str(target.connect_timeout),
     }
     if target.password is not None:
         login["PGPASSWORD"] = target.password
     if target.sslrootcert:
         login["PGSSLROOTCERT"] = target.sslrootcert
-    return {**environment(), **login}
+    return {name: value for name, value in environment().items() if not name.startswith(LIBPQ_PREFIX)} | login

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from lakehouse.history.states import State
 from lakehouse.lake.delta_log import FeedError
 from lakehouse.lake.tables import DIM_REGION, GOLD
-from lakehouse.postgres import PostgresTarget
+from lakehouse.postgres import PostgresTarget, takes_options
 from lakehouse.publishing import export_log, gold_versions, mirror, staging, verification
 from lakehouse.publishing.database import database
 from lakehouse.publishing.export_log import Checksum, Exported, ExportRecord
@@ -66,7 +66,7 @@ def publish(
                 wanted = replace(wanted, lake_version=work.lake_version if version is None else None)
             done = _bring(wanted, last, connection, where.target, work.run_id, full=full)
     reads = {GOLD.name: wanted.days.version, DIM_REGION.name: wanted.regions.version}
-    return StageReport("export", None, _counts(done), reads)
+    return StageReport("export", None, _counts(done), reads, outcome=f"PostgreSQL equals {wanted.title}")
 
 
 def _bring(
@@ -111,8 +111,10 @@ def _replace(
     *,
     full: bool = False,
 ) -> Exported:
+    staging.refuse_unstorable(GOLD, days)
+    staging.refuse_unstorable(DIM_REGION, wanted.rows(DIM_REGION))
     mirror.clear_staging(connection)
-    staging.stage_days(wanted.store.frame(days), run_id, target)
+    staging.stage_days(wanted.store.frame(days), run_id, replace(target, takes_options=takes_options(target)))
     with connection.begin():
         staging.stage_regions(connection, wanted.regions, run_id)
         return mirror.apply_staged(

@@ -21,13 +21,22 @@ from lakehouse.settings import Settings
 
 @dataclass(frozen=True)
 class Wanted:
-    """What PostgreSQL shall equal. ``lake_version``: that of the whole lake which it belongs to, where it is one's."""
+    """What PostgreSQL shall equal. ``lake_version``: that of the whole lake which it belongs to, where it is one's.
+
+    ``release``: whose Gold it is, as ``release NAME``; None for the lake's own.
+    """
 
     store: Store
     days: Snapshot
     regions: Snapshot
     commit_ids: Mapping[int, str]
     lake_version: int | None = None
+    release: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What a person calls it: a release has a Gold of its own, whose versions begin anew."""
+        return f"Gold version {self.days.version}" if self.release is None else f"the Gold of {self.release}"
 
     @property
     def gold(self) -> GoldVersion:
@@ -112,7 +121,8 @@ def of_state(store: Store, state: State, *, since: GoldVersion | None = None) ->
     known = since is not None and since.table_id == state.snapshot(GOLD).table_id
     _, history = _with_history(place, GOLD, min(version, since.version) if since is not None and known else version)
     ids = {int(entry["version"]): commits.commit_id(entry) for entry in history}
-    return Wanted(place, state.snapshot(GOLD), state.snapshot(DIM_REGION), ids)
+    release = state.name if state.root != store.root else None
+    return Wanted(place, state.snapshot(GOLD), state.snapshot(DIM_REGION), ids, release=release)
 
 
 def exported(store: Store, settings: Settings, gold: GoldVersion) -> Wanted:

@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,8 +26,11 @@ from sqlalchemy.exc import DBAPIError
 from lakehouse import resources
 from lakehouse.errors import LakehouseError, LakeLockedError, PostgresError
 from lakehouse.postgres import PostgresTarget, connect, translate
+from lakehouse.publishing import schema
 
-SCHEMA = "carbon_migrations"
+SCHEMA = schema.RECORD
+MAKES_SCHEMA = f"CREATE SCHEMA {schema.DATA};"
+"""Left out where the schema is there; the migration's own text cannot change, for its hash stands in every record."""
 GROUPS = ("lakehouse_owner", "lakehouse_writer", "lakehouse_reader")
 """The roles of ``sql/roles``."""
 LOCK = (0x6C616B65, 2)
@@ -60,9 +63,11 @@ def migrate(target: PostgresTarget, *, sql: Path | None = None) -> list[str]:
     """Bring the database up to this code with the owner's login; the names of what was applied, in order.
 
     Two migrators at once take turns. A failing migration leaves the ones before it applied and nothing of itself.
+    A schema that is there and empty is adopted; one that was dropped is made again, and so are views.
 
     Raises:
         LakehouseError: a file was edited after it was applied, or the database is newer than this code.
+        SchemaError: part of what was applied is gone, what is there is not ours, or the login may not make it.
         PostgresError: a statement failed; the sentence names the file.
         LakeLockedError: another migrator was still at work after a minute.
     """
@@ -70,14 +75,17 @@ def migrate(target: PostgresTarget, *, sql: Path | None = None) -> list[str]:
     with connect(target, statement_timeout=0) as connection, _lock(connection, target):
         with connection.begin():
             if not _is_prepared(connection):
+                schema.refuse_without_rights(connection, target, [file.name for file in files])
                 _run(connection, _read(_sql_directory(sql) / "bootstrap.sql", "bootstrap.sql"))
-        with connection.begin():
             pending = _pending(files, _applied(connection))
+            if _begins_anew(connection, target, files, pending):
+                _forget(connection)
+                pending = files
         if pending:
             _upgrade(connection, target, files)
         with connection.begin():
             fingerprint = _fingerprint(connection, files, definitions)
-            if _stored_fingerprint(connection) == fingerprint:
+            if _stored_fingerprint(connection) == fingerprint and not _missing_views(connection, definitions):
                 return [file.name for file in pending]
             for file in definitions:
                 with _named(file, target):
@@ -98,14 +106,46 @@ def check(target: PostgresTarget, *, sql: Path | None = None) -> None:
     with connect(target) as connection:
         missing = [file.name for file in files]
         if _is_prepared(connection):
-            missing = [file.name for file in _pending(files, _applied(connection))]
+            pending = _pending(files, _applied(connection))
+            gone = [*_missing_tables(connection, files, pending), *_missing_views(connection, definitions)]
+            missing = [file.name for file in pending] or [f"{schema.DATA}.{name}" for name in gone]
             if not missing and _stored_fingerprint(connection) != _fingerprint(connection, files, definitions):
                 missing = ["the newest views and grants"]
         if missing:
             raise PostgresError(
                 f"PostgreSQL at {target.safe} lacks {', '.join(missing)}; "
-                f"migrations have to be applied with the owner's login (LAKEHOUSE_POSTGRES__OWNER_URL)."
+                f"`lakehouse export` applies migrations, with the owner's login (LAKEHOUSE_POSTGRES__OWNER_URL)."
             )
+
+
+def _begins_anew(
+    connection: Connection, target: PostgresTarget, files: Sequence[SqlFile], pending: Sequence[SqlFile]
+) -> bool:
+    """Whether nothing is applied, or nothing any more: then what is left of a record has to go, too."""
+    applied = len(files) > len(pending)
+    gone = _missing_tables(connection, files, pending)
+    if applied and not gone:
+        return False
+    schema.refuse_contents(connection, target, gone)
+    schema.refuse_without_rights(connection, target, [file.name for file in files])
+    if applied:
+        log.warning("The schema %s of %s was dropped; it is made anew.", schema.DATA, target.safe)
+    return True
+
+
+def _missing_tables(connection: Connection, files: Sequence[SqlFile], pending: Sequence[SqlFile]) -> list[str]:
+    made = schema.tables_of(file.text for file in files if file not in pending)
+    return sorted(made - schema.relations(connection))
+
+
+def _missing_views(connection: Connection, definitions: Sequence[SqlFile]) -> list[str]:
+    made = {Path(file.name).stem for file in definitions if file.name.startswith("views/")}
+    return sorted(made - schema.relations(connection))
+
+
+def _forget(connection: Connection) -> None:
+    for table in sorted(schema.RECORD_TABLES):
+        connection.execute(text(f"DELETE FROM {SCHEMA}.{table}"))  # noqa: S608 (our own schema)
 
 
 def _upgrade(connection: Connection, target: PostgresTarget, files: Sequence[SqlFile]) -> None:
@@ -147,8 +187,9 @@ def _scripts(connection: Connection, target: PostgresTarget, files: Sequence[Sql
         vars(module).update(revision=file.revision, down_revision=below)
 
         def upgrade(file: SqlFile = file) -> None:
+            text = file.text.replace(MAKES_SCHEMA, "", 1) if schema.exists(connection) else file.text
             with _named(file, target):
-                _run(connection, file)
+                _run(connection, replace(file, text=text))
 
         vars(module)["upgrade"] = upgrade
         yield Script(module, file.revision, file.name)
@@ -210,8 +251,7 @@ def _read(path: Path, name: str) -> SqlFile:
 
 
 def _is_prepared(connection: Connection) -> bool:
-    row = connection.execute(text(f"SELECT FROM pg_namespace WHERE nspname = '{SCHEMA}'"))
-    return row.first() is not None
+    return schema.relations(connection, SCHEMA) >= schema.RECORD_TABLES
 
 
 def _applied(connection: Connection) -> dict[str, str]:

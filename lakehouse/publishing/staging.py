@@ -12,10 +12,11 @@ from sqlalchemy import Connection
 
 from lakehouse.errors import LakehouseError
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.tables import DIM_REGION, GOLD
+from lakehouse.lake.tables import DIM_REGION, GOLD, Table
 from lakehouse.postgres import PostgresTarget, explain
 from lakehouse.publishing.mirror import DAYS, STAGING
 from lakehouse.publishing.statements import load
+from lakehouse.refinement.quality import LONGEST_NAME
 from lakehouse.spark import session
 
 BATCH_ROWS = 10_000
@@ -41,6 +42,24 @@ def changed(days: pa.Table, keys: pa.Table) -> pa.Table:
     found = keys.join(everything(near), list(GOLD.key), join_type="left outer")
     is_deleted = found["is_deleted"].fill_null(True)
     return found.select(list(GOLD.column_names)).append_column("is_deleted", is_deleted)
+
+
+def refuse_unstorable(table: Table, rows: pa.Table) -> None:
+    """Make sure that PostgreSQL can hold every name; Silver's rule ``names_storable`` refuses others.
+
+    Raises:
+        LakehouseError: it cannot; the sentence names the first such row.
+    """
+    for column in (column.name for column in table.columns if column.type == "STRING"):
+        is_long = pc.greater(pc.utf8_length(rows[column]), LONGEST_NAME)
+        found = rows.filter(pc.or_(is_long, pc.match_substring(rows[column], "\0"))).slice(0, 1)
+        for row in found.to_pylist():
+            key = " ".join(str(row[name]) for name in table.key)
+            raise LakehouseError(
+                f"PostgreSQL cannot hold {table.name} {key}: {column} is {row[column]!r}; a name has at most "
+                f"{LONGEST_NAME} characters, none of them U+0000. `lakehouse run --stages silver,gold,export "
+                "--full-refresh` refuses the records that say so."
+            )
 
 
 def stage_days(rows: DataFrame, run_id: str, target: PostgresTarget) -> None:

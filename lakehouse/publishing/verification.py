@@ -61,10 +61,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verified:
-    """What a comparison of PostgreSQL with Gold at ``gold_version`` found."""
+    """What a comparison of PostgreSQL with Gold at ``gold_version`` found; of ``release``, None for the lake's own."""
 
     gold_version: int
     newest_gold_version: int
+    title: str
+    release: str | None
     rows: int
     months: int
     differences: Sequence[Difference]
@@ -72,12 +74,13 @@ class Verified:
     def describe(self) -> str:
         """One sentence, without its full stop."""
         if self.differences:
-            return f"{len(self.differences):,} rows in PostgreSQL differ from Gold version {self.gold_version}"
-        newer = f"; Gold is at version {self.newest_gold_version}, `lakehouse export` brings it"
+            count = len(self.differences)
+            return f"PostgreSQL differs from {self.title} in {count:,} {'row' if count == 1 else 'rows'}"
+        is_newest = self.release is None and self.newest_gold_version == self.gold_version
+        newer = f"; the lake's Gold is at version {self.newest_gold_version}, `lakehouse export` brings it"
         return (
-            f"PostgreSQL equals Gold version {self.gold_version}: {self.rows:,} rows, "
-            f"proven by a checksum for every month ({self.months}) and for the regions"
-            f"{newer if self.newest_gold_version != self.gold_version else ''}"
+            f"PostgreSQL equals {self.title}: {self.rows:,} rows, "
+            f"proven by a checksum for every month ({self.months}) and for the regions{'' if is_newest else newer}"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -86,6 +89,7 @@ class Verified:
             "is_equal": not self.differences,
             "gold_version": self.gold_version,
             "newest_gold_version": self.newest_gold_version,
+            "release": self.release,
             "rows": self.rows,
             "months": self.months,
             "differences": [difference.as_dict() for difference in self.differences],
@@ -121,6 +125,8 @@ def verify(settings: Settings, version: int | None = None, state: str | None = N
     return Verified(
         wanted.days.version,
         newest.version if newest else wanted.days.version,
+        wanted.title,
+        wanted.release,
         export_log.totals(found)[0].rows,
         len([part for part in found if part != REGIONS]),
         differing,

@@ -19,6 +19,8 @@ DRIFT = "drift"
 
 LOWEST_FORECAST, HIGHEST_FORECAST = -50, 1000
 """gCO2/kWh. Seen: -20 to 780; all coal would be about 940."""
+LONGEST_NAME = 100
+"""Characters: ``VARCHAR(100)`` in PostgreSQL."""
 MIX_TOLERANCE = "0.5"
 """Percent. Nine shares rounded to one decimal; sums of 99.8 to 100.2 are normal."""
 
@@ -149,6 +151,12 @@ def _label_fits() -> str:
     return f"intensity_forecast BETWEEN get(array{tuple(least)}, {place}) AND get(array{tuple(most)}, {place})"
 
 
+def _names_fit() -> str:
+    """Whether PostgreSQL can hold the names that are there; a lone surrogate never gets into Bronze."""
+    fits = (f"length({name}) <= {LONGEST_NAME} AND NOT contains({name}, chr(0))" for name in ("shortname", "dno"))
+    return f"coalesce({' AND '.join(fits)}, true)"
+
+
 def _array(texts: Collection[str]) -> str:
     return f"array({_listed(texts)})"
 
@@ -190,6 +198,12 @@ RULES = Rules(
         Rule("region_known", QUARANTINE, "id", f"regionid BETWEEN 1 AND {len(REGIONS)}"),
         Rule("names_present", QUARANTINE, "piece", "length(shortname) > 0 AND length(dno) > 0"),
         Rule("names_of_this_region", QUARANTINE, "name", _names_fit_id()),
+        Rule(
+            "names_storable",
+            QUARANTINE,
+            f"name, at most {LONGEST_NAME} characters, none of them U+0000",
+            _names_fit(),
+        ),
         Rule("on_half_hour_grid", QUARANTINE, "minute", "unix_micros(timestamp) % 1800000000 = 0"),
         Rule("lasts_half_an_hour", QUARANTINE, "minute", "unix_micros(stop) - unix_micros(timestamp) = 1800000000"),
         Rule("inside_window", QUARANTINE, "UTC time", "stop BETWEEN window_start AND window_end"),

@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 class StageReport:
     """What a stage did. ``version`` is the one it wrote, None when there was nothing to write.
 
-    ``account`` is what the stage knows of its table's progress, for runs that leave no commit to say it.
+    ``account`` is what the stage knows of its table's progress, for runs that leave no commit to say it. ``outcome``
+    says what there is now, where that is no version.
     """
 
     stage: str
@@ -41,6 +42,7 @@ class StageReport:
     seconds: float = 0.0
     status: str = "ok"
     account: str | None = None
+    outcome: str | None = None
 
 
 class GateError(QualityError):

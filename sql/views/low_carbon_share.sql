@@ -14,7 +14,7 @@ FROM carbon_data.carbon_intensity_daily AS d
 JOIN carbon_data.dim_region AS r USING (regionid);
 
 COMMENT ON VIEW carbon_data.low_carbon_share IS
-    'One row per region and UTC day: shares of groups of fuels. Compare regions of one kind only';
+    'One row per region and UTC day: shares of groups of fuels, sums of the days'' rounded means. Compare regions of one kind only';
 COMMENT ON COLUMN carbon_data.low_carbon_share.regionid IS 'Region, 1 to 18';
 COMMENT ON COLUMN carbon_data.low_carbon_share.kind IS
     'dno_region, nation or gb; nations and gb are aggregates of dno_regions';
