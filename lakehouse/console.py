@@ -1,10 +1,13 @@
 """What a person sees on stdout: tables as aligned text, or one JSON document for a program."""
 
 import json
+import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, TextIO
 
 from rich import box
@@ -13,6 +16,14 @@ from rich.table import Table
 
 BARE_WIDTH = 400
 """Columns when the output is no terminal: a table in a file is never wrapped."""
+
+
+def command() -> str:
+    """How the command was called, to be called again in the same shell: by its name where the PATH leads to it."""
+    called, on_path = Path(sys.argv[0]), shutil.which("lakehouse")
+    if called.name != "lakehouse" or (on_path and called.exists() and called.samefile(on_path)):
+        return "lakehouse"
+    return shlex.quote(str(called))
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, out: TextIO | None = None) -> None:

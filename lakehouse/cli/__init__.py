@@ -11,30 +11,37 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from lakehouse import __version__
+from lakehouse import __version__, endings
 
 # isort: off (in the order of --help)
 from lakehouse.cli import looking, releasing, services, writing
-from lakehouse.cli.options import app, given
+from lakehouse.cli.options import app, given, help_alone
 from lakehouse.errors import ExitCode, LakehouseError
 
 __all__ = ["app", "exit_code", "looking", "main", "releasing", "services", "writing"]
 INTERRUPTED = 130
 
 
-@app.callback()
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
 def common(
+    context: typer.Context,
     root: Annotated[str | None, typer.Option(help="The lake: a path or s3a://...")] = None,
     env: Annotated[str | None, typer.Option(help="Which conf/ENV.toml to use.")] = None,
     debug: Annotated[bool, typer.Option(help="Show the stack trace of an unexpected error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Flags of every command."""
     given.flags = {key: value for key, value in (("root", root), ("env", env)) if value is not None}
     given.debug = debug
-    if version:
-        print(__version__)
-        raise typer.Exit
+    help_alone(context)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -58,7 +65,9 @@ def exit_code(arguments: list[str]) -> int:
         _complain(str(error))
         return ExitCode.USAGE
     except LakehouseError as error:
-        _complain(" ".join((str(error), *getattr(error, "__notes__", ()))))
+        said = " ".join((str(error), *getattr(error, "__notes__", ())))
+        advice = endings.advice(said) if error.exit_code == ExitCode.FAILED else None
+        _complain(f"{said} {advice}" if advice else said)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted; what was committed stays, and the same command goes on from there.")
@@ -69,14 +78,9 @@ def exit_code(arguments: list[str]) -> int:
     except Exception as error:
         if given.debug:
             raise
-        _complain(f"{_innermost(error) or type(error).__name__} (unexpected; lakehouse --debug ... shows where)")
+        known = endings.known(error)
+        _complain(known or f"{endings.sentence(error)} (unexpected; lakehouse --debug ... shows where)")
         return ExitCode.FAILED
-
-
-def _innermost(error: Exception) -> str:
-    """What an unexpected error says; Spark's own cause where Spark is loaded."""
-    loaded = sys.modules.get("lakehouse.spark.session")
-    return str(loaded.reason(error)) if loaded else (str(error).strip().splitlines() or [""])[0]
 
 
 def _complain(sentence: str) -> None:
