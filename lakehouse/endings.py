@@ -8,6 +8,8 @@ import re
 import sys
 from collections.abc import Iterator
 
+from lakehouse.errors import LakehouseError
+
 LACKS = (
     (
         r"No space left on device|os error 28\b|Disk quota exceeded|Errno 28\b|disk is full",
@@ -18,9 +20,9 @@ LACKS = (
         "Too few files may be open at once; allow more (`ulimit -n 4096`) and run the same command again",
     ),
     (
-        r"Java heap space|GC overhead limit exceeded|OutOfMemoryError: Metaspace|OutOfMemoryError: Direct",
-        "Spark's JVM has too little memory; raise spark.driver.memory in spark-defaults.conf and run the same command "
-        "again",
+        r"Java heap space|GC overhead limit exceeded|OutOfMemoryError: (Metaspace|Direct)|INVALID_DRIVER_MEMORY",
+        "Spark's JVM has too little memory; raise spark.driver.memory, in spark-defaults.conf or where your own Spark "
+        "configuration sets it, and run the same command again",
     ),
     (
         r"MemoryError|Cannot allocate memory|unable to create (new )?native thread|can't start new thread"
@@ -34,9 +36,9 @@ LACKS = (
 def known(error: BaseException) -> str | None:
     """The sentence for an error whose cause is known and no mistake in the code; None for any other."""
     loaded = sys.modules.get("lakehouse.spark.session")
-    if loaded is not None and (lost := loaded.lost(error)):
-        return str(lost)
     for each in _chain(error):
+        if loaded is not None and (lost := loaded.lost(each)):
+            return str(lost)
         text = f"{type(each).__name__}: {_text(each)}"
         for pattern, sentence in LACKS:
             if re.search(pattern, text):
@@ -48,12 +50,17 @@ def sentence(error: BaseException) -> str:
     """What an error says: its known cause, else its own first line or, of one without a text, its class."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
+    if isinstance(error, LakehouseError):
+        return advised(str(error))
     return known(error) or _text(error) or type(error).__name__
 
 
-def advice(text: str) -> str | None:
-    """What to do about an error of ours that tells, in ``text``, of one of the same lacks."""
-    return next((f"{sentence}." for pattern, sentence in LACKS if re.search(pattern, text)), None)
+def advised(text: str) -> str:
+    """What an error of ours says, and what to do where it is one of the same lacks and that is not said yet."""
+    for pattern, said in LACKS:
+        if re.search(pattern, text) and said not in text:
+            return f"{text.rstrip('.')}. {said}."
+    return text
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -66,8 +66,7 @@ def exit_code(arguments: list[str]) -> int:
         return ExitCode.USAGE
     except LakehouseError as error:
         said = " ".join((str(error), *getattr(error, "__notes__", ())))
-        advice = endings.advice(said) if error.exit_code == ExitCode.FAILED else None
-        _complain(f"{said} {advice}" if advice else said)
+        _complain(endings.advised(said) if error.exit_code == ExitCode.FAILED else said)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted; what was committed stays, and the same command goes on from there.")

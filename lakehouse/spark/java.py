@@ -20,7 +20,8 @@ OLDEST = 17
 """Spark 4 runs on Java 17 and later."""
 FETCHED = "17"
 """The version fetched when none is found: the one that Spark 4.2 is tested with most."""
-ADVICE = f"run `{shlex.quote(sys.executable)} -m lakehouse.spark.java`, which fetches one, or install a JDK 17 and set JAVA_HOME"
+FETCH = f"{shlex.quote(sys.executable)} -m lakehouse.spark.java"
+ADVICE = f"run `{FETCH}`, which fetches one, or install a JDK 17 and set JAVA_HOME"
 
 
 def cache() -> Path:

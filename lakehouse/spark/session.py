@@ -4,6 +4,7 @@ import locale
 import logging
 import os
 import re
+import resource
 import shlex
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from py4j.protocol import Py4JNetworkError
+from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError
 from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
@@ -26,11 +27,13 @@ DEFAULTS = "spark-defaults.conf"
 STDERR = 2
 JVM_END_SECONDS = 2.0
 """How long a JVM that no longer answers may take to end, before it counts as one that is there."""
+OPEN_FILES = 1024
+"""What Linux allows by default. With 300 the JVM starts, and fails at the first program that it calls."""
 WHY_ENDED = {
-    **dict.fromkeys((50, 51, 52), "its heap was full: raise spark.driver.memory in spark-defaults.conf; "),
+    **dict.fromkeys((3, 50, 51, 52), "its heap was full: raise spark.driver.memory in spark-defaults.conf; "),
     -9: "it was killed, mostly by the system for want of memory (`dmesg` tells); ",
 }
-"""What exit codes of the JVM mean; 50 to 52 are those of Spark's own handler of errors."""
+"""What exit codes of the JVM mean: 3 is its own at the first ``OutOfMemoryError``, 50 to 52 are Spark's."""
 WEEKS, YEARS = 1_000, 60_000
 """Half-hours (three weeks, 3.4 years) up to which a JVM with less machinery is done earlier."""
 QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
@@ -46,6 +49,8 @@ NOT_STARTED = (
     "Spark's JVM did not start; what it printed above says why. For want of memory lower spark.driver.memory in "
     "spark-defaults.conf, or run with more."
 )
+AT_FULL_HEAP = "-XX:+ExitOnOutOfMemoryError"
+"""A JVM that lacks memory ends: half of one answers nobody."""
 JVM_OPTIONS = "spark.driver.extraJavaOptions"
 UTC = "-Duser.timezone=UTC"
 """For JDBC, whatever else the user's own options for the JVM are."""
@@ -67,7 +72,10 @@ def open_session(overrides: Mapping[str, str] | None = None, *, half_hours: int 
     if "PYSPARK_GATEWAY_PORT" not in environ and SparkContext._gateway is None:
         settings.set_variable("PYSPARK_PYTHON", environ.get("PYSPARK_PYTHON") or sys.executable)
         _start_jvm(_jvm_variables(overrides or {}, half_hours))
-    spark = SparkSession.builder.getOrCreate()
+    try:
+        spark = SparkSession.builder.getOrCreate()
+    except Exception as error:  # of py4j, of PySpark, of any class that a setting names
+        raise LakehouseError(f"Spark could not be started: {reason(error)}") from error
     configuration.check(spark)
     return spark
 
@@ -132,6 +140,22 @@ def check() -> None:
     if "PYSPARK_GATEWAY_PORT" not in environ and SparkContext._gateway is None:
         configuration.refuse(environ)
         java.find(environ)
+        _allow_open_files()
+
+
+def _allow_open_files() -> None:
+    """Let this process, and the JVM that it starts, open as many files as Spark needs; macOS begins with 256.
+
+    Raises:
+        LakehouseError: so many are not allowed.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < OPEN_FILES:
+        raise LakehouseError(
+            f"Only {hard} files may be open at once, but Spark needs {OPEN_FILES}; allow so many (`ulimit -n`)."
+        )
+    if soft != resource.RLIM_INFINITY and soft < OPEN_FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, hard))
 
 
 def reason(error: BaseException) -> str:
@@ -164,7 +188,7 @@ def lost(error: BaseException) -> str | None:
     what, hint = "does not answer" if was_cut_off else None, ""
     if process is not None:
         with suppress(subprocess.TimeoutExpired):
-            code = process.wait(JVM_END_SECONDS if was_cut_off or isinstance(error, OSError | EOFError) else 0)
+            code = process.wait(JVM_END_SECONDS if _may_be_cut_off(error) else 0)
             what = f"ended with {code}"  # negative: by this signal
             hint = WHY_ENDED.get(code, "")
     if what is None:
@@ -172,6 +196,11 @@ def lost(error: BaseException) -> str | None:
     cause = getattr(error, "cause", None)
     why = f" ({type(cause).__name__}: {cause})" if cause else ""
     return f"Spark's JVM {what}{why}; {hint}what was committed stays, and the same command goes on from there."
+
+
+def _may_be_cut_off(error: BaseException) -> bool:
+    """Whether an error may come of a JVM that ends just now: py4j's own, and those of sockets."""
+    return isinstance(error, Py4JError | OSError | EOFError) and not isinstance(error, Py4JJavaError)
 
 
 def _start_jvm(variables: Mapping[str, str]) -> None:
@@ -192,6 +221,7 @@ def _jvm_variables(overrides: Mapping[str, str], half_hours: int | None) -> dict
     """What ``spark-submit`` reads of its environment to start the JVM that we want."""
     environ = settings.environment()
     configuration.refuse(environ)
+    _allow_open_files()
     java_home = java.find(environ)
     if half_hours is not None and half_hours <= WEEKS:
         overrides = {JVM_OPTIONS: jars.defaults().get(JVM_OPTIONS, "").replace(COLLECTOR, SMALL_COLLECTOR), **overrides}
@@ -218,7 +248,7 @@ def _jvm_options(environ: Mapping[str, str], java_home: Path, half_hours: int | 
     The user's come last: of two that say one thing the JVM takes the later.
     """
     compiler = QUICK_COMPILER if half_hours is not None and half_hours <= YEARS else SPARING_COMPILER
-    ours = [UTC, *archive.options(java_home), *compiler.split()]
+    ours = [UTC, AT_FULL_HEAP, *archive.options(java_home), *compiler.split()]
     if not configuration.has_log_settings(environ):
         ours.insert(0, f"-Dlog4j2.configurationFile={(resources.path('conf') / 'log4j2.properties').as_uri()}")
     users = environ.get("SPARK_SUBMIT_OPTS", "")
