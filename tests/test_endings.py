@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import duckdb
@@ -110,6 +111,39 @@ def test_tells_of_a_jvm_that_was_killed_whatever_failed_for_it(
     with subprocess.Popen([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]) as killed:
         monkeypatch.setattr(SparkContext, "_gateway", SimpleNamespace(proc=killed))
         assert str(endings.known(error)).startswith("Spark's JVM ended with -9; it was killed")
+
+
+KILLED = """
+import os, signal, sys
+from pyspark import SparkContext
+from lakehouse import cli
+from lakehouse.refinement import refining
+from lakehouse.spark import session
+
+def killed(work, **_):
+    os.kill(SparkContext._gateway.proc.pid, signal.SIGKILL)
+    work.store.spark.range(3).count()
+
+refining.refine = killed
+code = cli.exit_code(["--root", sys.argv[1], "silver"])
+cli.exit_code(["--root", sys.argv[1], "status"])
+sys.exit(code)
+"""
+
+
+@pytest.mark.slow
+def test_tells_and_records_that_the_jvm_was_killed(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path / "lake")], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 1
+    said = "Spark's JVM ended with -9; it was killed, mostly by the system for want of memory (`dmesg` tells); what was"
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert errors[0].startswith(f"error: {said}")
+    assert "Traceback" not in done.stderr
+    assert "unexpected" not in done.stderr
+    assert f"failed, {said}" in done.stdout
 
 
 def test_refuses_to_start_with_too_few_files(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,9 +94,6 @@ def test_works_in_a_folder_of_any_name(
     assert settings_of(root).root == root
 
     def call(*arguments: str) -> str:
-        import time
-
-        print(arguments, time.time(), file=open("/tmp/place/steps", "a"))
         code = cli.exit_code(["--root", root, *arguments])
         said = capfd.readouterr()
         assert code == 0, (arguments, said.err)

@@ -25,6 +25,8 @@ from lakehouse.spark import archive, configuration, jars, java
 
 DEFAULTS = "spark-defaults.conf"
 STDERR = 2
+IS_SUBMITTED = "PYSPARK_GATEWAY_PORT"
+"""By this variable ``spark-submit`` tells the programs that it starts where their JVM is."""
 JVM_END_SECONDS = 2.0
 """How long a JVM that no longer answers may take to end, before it counts as one that is there."""
 OPEN_FILES = 1024
@@ -69,14 +71,17 @@ def open_session(overrides: Mapping[str, str] | None = None, *, half_hours: int 
     """
     environ = settings.environment()
     _hush_py4j()
-    if "PYSPARK_GATEWAY_PORT" not in environ and SparkContext._gateway is None:
+    if IS_SUBMITTED not in environ and SparkContext._gateway is None:
         settings.set_variable("PYSPARK_PYTHON", environ.get("PYSPARK_PYTHON") or sys.executable)
         _start_jvm(_jvm_variables(overrides or {}, half_hours))
     try:
-        spark = SparkSession.builder.getOrCreate()
+        spark: SparkSession = SparkSession.builder.getOrCreate()
+        configuration.check(spark)
+    except LakehouseError:
+        raise
     except Exception as error:  # of py4j, of PySpark, of any class that a setting names
-        raise LakehouseError(f"Spark could not be started: {reason(error)}") from error
-    configuration.check(spark)
+        hint = "; PYSPARK_GATEWAY_PORT is set: unset it unless spark-submit set it" if IS_SUBMITTED in environ else ""
+        raise LakehouseError(f"Spark could not be started: {reason(error).rstrip('.')}{hint}.") from error
     return spark
 
 
@@ -100,7 +105,7 @@ def is_local() -> bool:
     context = SparkContext._active_spark_context
     if context is not None:
         master = context.master
-    elif "PYSPARK_GATEWAY_PORT" in settings.environment():
+    elif IS_SUBMITTED in settings.environment():
         SparkContext._ensure_initialized()
         master = SparkConf().get("spark.master", None)
     else:
@@ -137,7 +142,7 @@ def check() -> None:
         LakehouseError: no JDK 17 or newer, and no session either.
     """
     environ = settings.environment()
-    if "PYSPARK_GATEWAY_PORT" not in environ and SparkContext._gateway is None:
+    if IS_SUBMITTED not in environ and SparkContext._gateway is None:
         configuration.refuse(environ)
         java.find(environ)
         _allow_open_files()
