@@ -71,6 +71,7 @@ def test_says_what_to_do_about_a_lack(
             raise RuntimeError("a step failed") from cause
 
     monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(session, "JVM_END_SECONDS", 0.01)
     assert cli.exit_code(["status"]) == 1
     said = capfd.readouterr().err
     assert said.startswith(f"error: {sentence}")

@@ -162,7 +162,7 @@ def check(spark: SparkSession) -> None:
         UsageError: a required setting is another, or paths without a scheme are not those of this machine.
     """
     needed = jars.defaults()
-    found = {name: spark.conf.get(name, "") or "" for name in REQUIRED}
+    found = {name: spark.conf.get(name, None) or "" for name in REQUIRED}
     if needed[REQUIRED[0]] not in found[REQUIRED[0]].split(","):
         raise UsageError(f"Spark was started without Delta: call spark-submit --properties-file {DEFAULTS} ...")
     jvm: Any = spark._jvm

@@ -205,7 +205,9 @@ def lost(error: BaseException) -> str | None:
 
 def _may_be_cut_off(error: BaseException) -> bool:
     """Whether an error may come of a JVM that ends just now: py4j's own, and those of sockets."""
-    return isinstance(error, Py4JError | OSError | EOFError) and not isinstance(error, Py4JJavaError)
+    if isinstance(error, OSError):
+        return error.errno is None or isinstance(error, ConnectionError)
+    return isinstance(error, Py4JError | EOFError) and not isinstance(error, Py4JJavaError)
 
 
 def _start_jvm(variables: Mapping[str, str]) -> None:
