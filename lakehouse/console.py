@@ -4,10 +4,13 @@ The one place that writes text of others: what a terminal would obey, or a perso
 """
 
 import json
+import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, TextIO
 
 from rich import box
@@ -25,6 +28,14 @@ def say(*lines: str, out: TextIO | None = None) -> None:
     out = out or sys.stdout
     for line in lines:
         print(_fit(line, out), file=out, flush=True)
+
+
+def command() -> str:
+    """How the command was called, to be called again in the same shell: by its name where the PATH leads to it."""
+    called, on_path = Path(sys.argv[0]), shutil.which("lakehouse")
+    if called.name != "lakehouse" or (on_path and called.exists() and called.samefile(on_path)):
+        return "lakehouse"
+    return shlex.quote(str(called))
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, out: TextIO | None = None) -> None:

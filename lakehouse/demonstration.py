@@ -1,5 +1,6 @@
 """``lakehouse demo``: the whole pipeline on the simulator, twice, in a lake of its own that is begun afresh."""
 
+import shlex
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -29,7 +30,7 @@ def play(settings: Settings, into: Path, *, as_json: bool) -> None:
     Raises:
         UsageError: ``into`` exists and is not a demo's.
     """
-    _begin_afresh(settings, into)
+    _begin_afresh(settings, Path(settings.root))
     one_fault = Rule(Status(503), Match(nth=3))
     with run_in_thread(Simulator(seed=42, now=LAST, rules=(one_fault,))) as api:
         chosen = settings.model_copy(
@@ -52,16 +53,17 @@ def play(settings: Settings, into: Path, *, as_json: bool) -> None:
         [_line(table.name, first, second) for table in TABLES if table.name in first.versions], as_json=False
     )
     console.print_rows(_times(first, second), as_json=False)
-    print(_NEXT.format(root=into, version=second.versions["gold.carbon_intensity_daily"] - 1))
+    version = second.versions["gold.carbon_intensity_daily"] - 1
+    print(_NEXT.format(command=console.command(), place=into, root=shlex.quote(str(into)), version=version))
 
 
 _NEXT = """\
-The lake is at {root}. Try next:
-  .venv/bin/lakehouse --root {root} history gold.carbon_intensity_daily
-  .venv/bin/lakehouse --root {root} sql "SELECT n.date_recorded, o.intensity_avg AS was, n.intensity_avg AS now \
+The lake is at {place}. Try next:
+  {command} --root {root} history gold.carbon_intensity_daily
+  {command} --root {root} sql "SELECT n.date_recorded, o.intensity_avg AS was, n.intensity_avg AS now \
 FROM gold.carbon_intensity_daily n JOIN gold.carbon_intensity_daily VERSION AS OF {version} o \
 USING (regionid, date_recorded) WHERE regionid = 13 AND n.intensity_avg <> o.intensity_avg"
-  .venv/bin/lakehouse --root {root} psql -- -c "SELECT * FROM latest LIMIT 5\""""
+  {command} --root {root} psql -- -c "SELECT * FROM latest LIMIT 5\""""
 
 
 def _pass(settings: Settings, start: datetime | None, end: datetime | None) -> Report:

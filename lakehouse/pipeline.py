@@ -22,6 +22,7 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
+from lakehouse import endings
 from lakehouse.clock import machine_clock
 from lakehouse.errors import LakehouseError
 from lakehouse.history import restoring, states
@@ -169,11 +170,11 @@ class Run:
                 yield
             except BaseException as error:
                 self.report.status = "failed"
-                self.report.error = session.reason(error) or "interrupted"
+                self.report.error = endings.sentence(error)
                 try:
                     self._record()
                 except Exception as second:  # noqa: BLE001 (whatever it is, the first error is the one to tell)
-                    error.add_note(f"The run could not be recorded either: {session.reason(second)}")
+                    error.add_note(f"The run could not be recorded either: {endings.sentence(second)}")
                 raise
             self._record()
 

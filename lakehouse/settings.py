@@ -4,33 +4,32 @@ The one module that reads the environment. Unknown keys are refused wherever the
 the environment or a file only, and never show in a ``repr``.
 """
 
+import json
 import os
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from lakehouse import __version__, resources
+from lakehouse import __version__, resources, roots
 from lakehouse.errors import UsageError
 
 PREFIX = "LAKEHOUSE_"
 PUBLIC_API = "https://api.carbonintensity.org.uk"
 SECRETS = ("postgres.url", "postgres.owner_url")
+LONGEST_HOURS = 24 * 36_500.0
+"""A century: beyond it no time can be reckoned with."""
 
 
 class Section(BaseModel):
     """A group of settings: fixed once read, unknown keys refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class ApiSettings(Section):
@@ -62,10 +61,10 @@ class ApiSettings(Section):
 class FetchSettings(Section):
     """Which half-hours are asked again."""
 
-    refetch_horizon_hours: Annotated[float, Field(ge=0)] = Field(
+    refetch_horizon_hours: Annotated[float, Field(ge=0, le=LONGEST_HOURS)] = Field(
         48.0, description="A half-hour received younger than this may have been revised since"
     )
-    empty_retry_hours: Annotated[float, Field(ge=0)] = Field(
+    empty_retry_hours: Annotated[float, Field(ge=0, le=LONGEST_HOURS)] = Field(
         24.0, description="A hole older than the horizon is asked again this often at most"
     )
     landing_mib: Annotated[float, Field(gt=0)] = Field(64.0, description="Bodies held before a commit")
@@ -105,7 +104,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
     )
-    toml_files: ClassVar[list[Path]] = []
+    toml: ClassVar[Sequence[dict[str, Any]]] = ()
 
     env: str = "local"
     root: str = "data/lake"
@@ -125,7 +124,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags, then the environment, then the TOML files, the environment's own first."""
-        files = (TomlConfigSettingsSource(settings_cls, file) for file in cls.toml_files)
+        files = (InitSettingsSource(settings_cls, values) for values in cls.toml)
         return init_settings, env_settings, *files
 
     @property
@@ -158,19 +157,19 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
         known = ", ".join(sorted(file.stem for file in conf.glob("*.toml") if file.stem != "base"))
         raise UsageError(f"LAKEHOUSE_ENV is {env!r}, but {own} does not exist; known: {known}.")
 
-    class _Layered(Settings):
-        toml_files: ClassVar[list[Path]] = [own, conf / "base.toml"]
+    files = {file: _read_toml(file) for file in (own, conf / "base.toml")}
 
-    _refuse_unknown_variables()
+    class _Layered(Settings):
+        toml: ClassVar[Sequence[dict[str, Any]]] = tuple(files.values())
+
+    _refuse_wrong_variables()
+    for file, values in files.items():
+        _refuse_secrets(file, values)
     try:
-        for file in _Layered.toml_files:
-            _refuse_secrets(file, TomlConfigSettingsSource(_Layered, file)())
         settings = _Layered(**{**flags, "env": env})
     except ValidationError as error:
-        raise UsageError(_sentence(error)) from None
-    except ValueError as error:  # a TOML file that does not parse
-        raise UsageError(f"A file under {conf} is not valid TOML: {error}.") from None
-    root = settings.root if not settings.is_local else str(Path(settings.root).expanduser().absolute())
+        raise UsageError(_sentence(error, flags, files)) from None
+    root = roots.checked(settings.root, _origin(("root",), flags, files))
     return settings.model_copy(update={"root": root})
 
 
@@ -194,21 +193,62 @@ def without_variables(prefix: str) -> Iterator[None]:
 
 
 def set_variable(name: str, value: str) -> None:
-    """Set a variable for the processes that this one starts (the JVM)."""
+    """Set a variable for this process and those that it starts (the JVM)."""
     os.environ[name] = value
 
 
-def _refuse_unknown_variables() -> None:
-    for name in os.environ:
-        if not name.startswith(PREFIX):
+@contextmanager
+def variables(more: Mapping[str, str]) -> Iterator[None]:
+    """These variables beside the others, for a process that is started meanwhile."""
+    before = {name: os.environ.get(name) for name in more}
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}.") from None
+    except ValueError as error:  # also of a file that is no UTF-8
+        raise UsageError(f"{file} is not valid TOML: {error}.") from None
+
+
+def _refuse_wrong_variables() -> None:
+    """Refuse a variable that is no setting, and a list or a section that is no JSON."""
+    for name, value in os.environ.items():
+        if not name.upper().startswith(PREFIX):
             continue
-        model: type[BaseModel] | None = Settings
-        for part in name.removeprefix(PREFIX).lower().split("__"):
-            field = model.model_fields.get(part) if model else None
+        kind: Any = Settings
+        for part in name.upper().removeprefix(PREFIX).lower().split("__"):
+            field = kind.model_fields.get(part) if _is_section(kind) else None
             if field is None:
                 raise UsageError(f"The environment variable {name} is not a setting; see the README's list.")
             kind = field.annotation
-            model = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+        if get_origin(kind) is tuple and not _is_json(value):
+            listed = json.dumps([part.strip() for part in value.split(",") if part.strip()])
+            raise UsageError(f"The environment variable {name} is not a JSON list: write {name}='{listed}'.")
+        if _is_section(kind) and not _is_json(value):
+            raise UsageError(f"The environment variable {name} is not JSON: set {name}__... for each setting instead.")
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _refuse_secrets(file: Path, values: Mapping[str, Any]) -> None:
@@ -220,9 +260,33 @@ def _refuse_secrets(file: Path, values: Mapping[str, Any]) -> None:
             raise UsageError(f"{secret} in {file} holds a password; put it into {variable} instead.")
 
 
-def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_input=False, include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
+def _sentence(error: ValidationError, flags: Mapping[str, Any], files: Mapping[Path, Mapping[str, Any]]) -> str:
+    """Which setting, what said so, and what it should be; never the value of a secret."""
+    first = error.errors(include_url=False)[0]
+    names = tuple(part for part in first["loc"] if isinstance(part, str))
+    key, origin = ".".join(names), _origin(names, flags, files)
     if first["type"] == "extra_forbidden":
-        return f"The setting {key} does not exist; see the README's list."
-    return f"The setting {key} is wrong: {first['msg']}."
+        return f"The setting {key} does not exist, but {origin} has it; see the README's list."
+    wanted = first["msg"].replace("Input should", "it should").split(", unable")[0]
+    given = "" if names[:1] == ("postgres",) else f", not {first['input']!r}"
+    return f"The setting {key} is wrong in {origin}: {wanted}{given}."
+
+
+def _origin(names: Sequence[str], flags: Mapping[str, Any], files: Mapping[Path, Mapping[str, Any]]) -> str:
+    """What says the setting of these names: a flag, a variable or a file."""
+    if _says(flags, names):
+        return "the command line"
+    variables = {name.upper(): name for name in os.environ}
+    for depth in range(len(names), 0, -1):
+        variable = (PREFIX + "__".join(names[:depth])).upper()
+        if variable in variables:
+            return f"the environment variable {variables[variable]}"
+    return next((str(file) for file, values in files.items() if _says(values, names)), "its default")
+
+
+def _says(values: Any, names: Sequence[str]) -> bool:
+    for name in names:
+        if not isinstance(values, Mapping) or name not in values:
+            return False
+        values = values[name]
+    return True

@@ -26,7 +26,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_asks_nothing_of_the_jvm_where_there_is_no_archive(cache: Path, java_home: Path) -> None:
-    assert archive.options(java_home) == ""
+    assert archive.options(java_home) == []
 
 
 def test_leaves_an_archive_aside_that_is_not_all_there(cache: Path, java_home: Path) -> None:
@@ -47,7 +47,7 @@ def test_leaves_an_archive_aside_that_another_jdk_wrote(cache: Path, java_home: 
 
 def test_starts_without_a_word_when_the_archive_does_not_fit(cache: Path, java_home: Path) -> None:
     (cache / f"{archive._name(java_home)}.4.jsa").write_bytes(b"four")
-    command = [str(java_home / "bin" / "java"), *archive.options(java_home).split(), "-version"]
+    command = [str(java_home / "bin" / "java"), *archive.options(java_home), "-version"]
     said = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "archive" not in said.stdout + said.stderr
     assert "warning" not in (said.stdout + said.stderr).lower()

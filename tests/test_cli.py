@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from filelock import FileLock
 from pyspark.sql import SparkSession
 
-from lakehouse import cli
+from lakehouse import __version__, cli, console
 from lakehouse.simulator import ThreadedSimulator
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -29,6 +30,42 @@ def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return code, said.out, said.err
 
     return made
+
+
+def test_prints_its_version(call: Call) -> None:
+    assert call("--version") == (0, f"{__version__}\n", "")
+
+
+@pytest.mark.parametrize("group", [[], ["release"], ["quarantine"]])
+def test_prints_help_on_stdout_where_it_is_asked_for_and_on_stderr_where_a_command_lacks(
+    call: Call, group: list[str]
+) -> None:
+    code, out, err = call(*group, "-h")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"Usage: {' '.join(['lakehouse', *group])} [OPTIONS] COMMAND")
+    assert call(*group, "--help") == (0, out, "")
+    assert call(*group) == (2, "", out)
+
+
+@pytest.mark.parametrize(
+    ("called", "on_path", "command"),
+    [
+        ("{}/venv/bin/lakehouse", None, "'{}/venv/bin/lakehouse'"),
+        ("{}/venv/bin/lakehouse", "{}/venv/bin/lakehouse", "lakehouse"),
+        ("{}/venv/bin/lakehouse", "{}/other/lakehouse", "'{}/venv/bin/lakehouse'"),
+        ("{}/jobs/run.py", None, "lakehouse"),
+    ],
+)
+def test_advises_the_command_as_it_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: str, on_path: str | None, command: str
+) -> None:
+    place = tmp_path / "a place"
+    for name in ("venv/bin/lakehouse", "other/lakehouse"):
+        (place / name).parent.mkdir(parents=True)
+        (place / name).write_text("")
+    monkeypatch.setattr(sys, "argv", [called.format(place)])
+    monkeypatch.setattr(console.shutil, "which", lambda _: on_path and on_path.format(place))
+    assert console.command() == command.format(place)
 
 
 @pytest.mark.parametrize(

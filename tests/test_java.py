@@ -41,7 +41,7 @@ def test_passes_over_an_old_java_on_the_path(tmp_path: Path, empty_cache: Path) 
 
 
 def test_says_what_to_do_without_a_jdk() -> None:
-    with pytest.raises(LakehouseError, match=r"No JDK 17 or newer was found .*run `make setup`"):
+    with pytest.raises(LakehouseError, match=r"No JDK 17 or newer was found .*run `\S+ -m lakehouse.spark.java`"):
         java.find({"PATH": ""})
 
 

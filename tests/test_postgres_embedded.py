@@ -313,3 +313,22 @@ def test_runs_as_an_ordinary_user(database: PostgresTarget):
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         owner = (Path(folder) / "postgres" / "data").stat().st_uid
         assert owner == nobody.pw_uid
+
+
+def test_gives_no_shell_the_name_of_its_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / 'a "$(touch here)" `lake`'
+    called: list[tuple[list[str], Path]] = []
+
+    def run(command: list[str], *, cwd: Path, **_: object) -> subprocess.CompletedProcess[bytes]:
+        called.append((list(map(str, command)), cwd))
+        return subprocess.CompletedProcess(command, 0)
+
+    made = cluster.Cluster(home / "data", shipped_binaries())
+    monkeypatch.setattr(cluster.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(cluster.subprocess, "run", run)
+    (home / "data").mkdir(parents=True)
+    made.start()
+    ((command, cwd),) = called
+    assert cwd == home / "data"
+    assert command[1:5] == ["-D", ".", "-l", "./server.log"]
+    assert not any("touch" in word for word in command)

@@ -1,6 +1,5 @@
 """A JVM that fits the work, and what is said when it is gone."""
 
-import os
 import shlex
 import subprocess
 import sys
@@ -10,7 +9,6 @@ import pytest
 from py4j.protocol import Py4JNetworkError
 from pyspark import SparkContext
 
-from lakehouse import settings
 from lakehouse.spark import session
 
 LOST = Py4JNetworkError("Error while sending or receiving", ConnectionResetError(104, "Connection reset by peer"))
@@ -39,13 +37,8 @@ def test_tells_that_a_jvm_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> No
         (None, session.SPARING_COMPILER, None),
     ],
 )
-def test_fits_the_jvm_to_the_work(
-    monkeypatch: pytest.MonkeyPatch, half_hours: int | None, compiler: str, collector: str | None
-) -> None:
-    variables: dict[str, str] = {}
-    monkeypatch.setattr(settings, "set_variable", variables.__setitem__)
-    monkeypatch.setattr(settings, "environment", lambda: {**os.environ, "SPARK_SUBMIT_OPTS": "", **variables})
-    session._prepare_jvm({}, half_hours)
+def test_fits_the_jvm_to_the_work(half_hours: int | None, compiler: str, collector: str | None) -> None:
+    variables = session._jvm_variables({}, half_hours)
     arguments = shlex.split(variables["PYSPARK_SUBMIT_ARGS"])
     stated = [argument for argument in arguments if argument.startswith(f"{session.JVM_OPTIONS}=")]
     assert compiler in variables["SPARK_SUBMIT_OPTS"]
@@ -55,9 +48,7 @@ def test_fits_the_jvm_to_the_work(
     assert all("-Duser.timezone=UTC" in options for options in stated)
 
 
-def test_leaves_the_collector_to_who_states_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    variables: dict[str, str] = {}
-    monkeypatch.setattr(settings, "set_variable", variables.__setitem__)
-    session._prepare_jvm({session.JVM_OPTIONS: "-XX:+UseG1GC"}, 48)
+def test_leaves_the_collector_to_who_states_one() -> None:
+    variables = session._jvm_variables({session.JVM_OPTIONS: "-XX:+UseG1GC"}, 48)
     assert f"{session.JVM_OPTIONS}=-XX:+UseG1GC" in shlex.split(variables["PYSPARK_SUBMIT_ARGS"])
     assert "UseSerialGC" not in variables["PYSPARK_SUBMIT_ARGS"]

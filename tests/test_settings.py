@@ -42,6 +42,21 @@ def test_keeps_an_object_store_root_as_it_is(conf: Path) -> None:
         ("LAKEHOUSE_API__CONCURRENCY", "0", "The setting api.concurrency is wrong"),
         ("LAKEHOUSE_API__CONCURRENCY", "many", "The setting api.concurrency is wrong"),
         ("LAKEHOUSE_ENV", "nowhere", "LAKEHOUSE_ENV is 'nowhere', but"),
+        ("lakehouse_foo", "1", "The environment variable lakehouse_foo is not a setting"),
+        (
+            "LAKEHOUSE_API__ATTEMPTS",
+            "0",
+            "in the environment variable LAKEHOUSE_API__ATTEMPTS: it should be greater than or equal to 1, not '0'",
+        ),
+        ("LAKEHOUSE_API__ATTEMPTS", "many", "it should be a valid integer, not 'many'"),
+        ("LAKEHOUSE_API", '{"attempts": 0}', r"api\.attempts is wrong in the environment variable LAKEHOUSE_API: it"),
+        ("LAKEHOUSE_API", "many", "LAKEHOUSE_API is not JSON: set LAKEHOUSE_API__"),
+        ("LAKEHOUSE_RETENTION__DAYS", "1", "LAKEHOUSE_RETENTION__DAYS: it should be greater than or equal to 7"),
+        ("LAKEHOUSE_QUALITY__CONTRACT", "thaw", "it should be 'evolve' or 'freeze', not 'thaw'"),
+        ("LAKEHOUSE_QUALITY__FAIL", "a, b", r"""write LAKEHOUSE_QUALITY__FAIL='\["a", "b"\]'"""),
+        ("LAKEHOUSE_QUALITY__FAIL", '["a', "LAKEHOUSE_QUALITY__FAIL is not a JSON list"),
+        ("LAKEHOUSE_FETCH__EMPTY_RETRY_HOURS", "inf", "it should be a finite number"),
+        ("LAKEHOUSE_FETCH__REFETCH_HORIZON_HOURS", "1e300", "it should be less than or equal to 876000"),
     ],
 )
 def test_refuses_a_wrong_variable(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, sentence: str) -> None:
@@ -52,14 +67,39 @@ def test_refuses_a_wrong_variable(monkeypatch: pytest.MonkeyPatch, variable: str
 
 def test_refuses_an_unknown_key_in_a_file(conf: Path) -> None:
     (conf / "local.toml").write_text("[api]\nspeed = 3\n")
-    with pytest.raises(UsageError, match=r"The setting api\.speed does not exist"):
+    with pytest.raises(UsageError, match=r"The setting api\.speed does not exist, but /.*/local\.toml has it"):
+        settings.load()
+
+
+def test_names_the_file_of_a_wrong_value(conf: Path) -> None:
+    (conf / "base.toml").write_text("[api]\nattempts = 0\n")
+    with pytest.raises(UsageError, match=r"api\.attempts is wrong in /.*/base\.toml: it should be .* 1, not 0"):
         settings.load()
 
 
 def test_refuses_a_file_that_is_no_toml(conf: Path) -> None:
     (conf / "local.toml").write_text("root = \n")
-    with pytest.raises(UsageError, match="not valid TOML"):
+    with pytest.raises(UsageError, match=r"/local\.toml is not valid TOML: Invalid value \(at line 1, column 8\)"):
         settings.load()
+    (conf / "local.toml").write_bytes(b"root = '\xe9'\n")
+    with pytest.raises(UsageError, match=r"/local\.toml is not valid TOML: 'utf-8' codec"):
+        settings.load()
+
+
+def test_refuses_a_file_that_cannot_be_read(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(UsageError, match=r"/local\.toml cannot be read: Permission denied"):
+        settings.load()
+
+
+def test_tells_no_secret_that_is_wrong(conf: Path) -> None:
+    (conf / "local.toml").write_text('[postgres]\nurl = ["hush"]\n')
+    with pytest.raises(UsageError, match=r"postgres\.url is wrong in /.*/local\.toml: it should") as caught:
+        settings.load()
+    assert "hush" not in str(caught.value)
 
 
 def test_refuses_a_password_in_a_file(conf: Path) -> None:

@@ -14,11 +14,11 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from lakehouse import __version__
+from lakehouse import __version__, endings
 
 # isort: off (in the order of --help)
 from lakehouse.cli import looking, releasing, services, writing
-from lakehouse.cli.options import app, given
+from lakehouse.cli.options import app, given, help_alone
 from lakehouse.errors import ExitCode, LakehouseError
 from lakehouse.text import VisibleFormatter, visible, without_logins
 
@@ -26,19 +26,26 @@ __all__ = ["app", "exit_code", "looking", "main", "releasing", "services", "writ
 INTERRUPTED = 130
 
 
-@app.callback()
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
 def common(
+    context: typer.Context,
     root: Annotated[str | None, typer.Option(help="The lake: a path or s3a://...")] = None,
     env: Annotated[str | None, typer.Option(help="Which conf/ENV.toml to use.")] = None,
     debug: Annotated[bool, typer.Option(help="Show the stack trace of an unexpected error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Flags of every command."""
     given.flags = {key: value for key, value in (("root", root), ("env", env)) if value is not None}
     given.debug = debug
-    if version:
-        print(__version__)
-        raise typer.Exit
+    help_alone(context)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -75,7 +82,8 @@ def exit_code(arguments: list[str]) -> int:
         _complain(str(error))
         return ExitCode.USAGE
     except LakehouseError as error:
-        _complain(" ".join((str(error), *getattr(error, "__notes__", ()))))
+        said = " ".join((str(error), *getattr(error, "__notes__", ())))
+        _complain(endings.advised(said) if error.exit_code == ExitCode.FAILED else said)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted; what was committed stays, and the same command goes on from there.")
@@ -89,7 +97,8 @@ def exit_code(arguments: list[str]) -> int:
         if stopped := _stopped_by_us(error):
             _complain(str(stopped))
             return stopped.exit_code
-        _complain(f"{_innermost(error) or type(error).__name__} (unexpected; lakehouse --debug ... shows where)")
+        known = endings.known(error)
+        _complain(known or f"{endings.sentence(error)} (unexpected; lakehouse --debug ... shows where)")
         return ExitCode.FAILED
 
 
@@ -98,12 +107,6 @@ def _stopped_by_us(error: Exception) -> LakehouseError | None:
     loaded = sys.modules.get("lakehouse.spark.session")
     stopped: LakehouseError | None = loaded.stopped_by_us(error) if loaded else None
     return stopped
-
-
-def _innermost(error: Exception) -> str:
-    """What an unexpected error says; Spark's own cause where Spark is loaded."""
-    loaded = sys.modules.get("lakehouse.spark.session")
-    return str(loaded.reason(error)) if loaded else (str(error).strip().splitlines() or [""])[0]
 
 
 def _complain(sentence: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lakehouse.errors import UsageError
+from lakehouse.errors import ExitCode, UsageError
 from lakehouse.windows import parse_day
 
 if TYPE_CHECKING:
@@ -19,7 +19,16 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def help_alone(context: typer.Context) -> None:
+    """Where commands were to follow and none does: the help on stderr, and the exit code of a wrong call."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(ExitCode.USAGE)
+
 
 From = Annotated[str | None, typer.Option("--from", metavar="DAY", help="First UTC day, YYYY-MM-DD.")]
 To = Annotated[str | None, typer.Option("--to", metavar="DAY", help="UTC day after the last one.")]

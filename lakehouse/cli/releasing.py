@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.options import AtNumber, Json, app, chosen
+from lakehouse.cli.options import AtNumber, Json, app, chosen, help_alone
 from lakehouse.errors import QualityError
 
-release = typer.Typer(help="Copies of the lake that stay as they are, to be cited.", no_args_is_help=True)
+release = typer.Typer(
+    help="Copies of the lake that stay as they are, to be cited.", invoke_without_command=True, callback=help_alone
+)
 app.add_typer(release, name="release")
 
 Name = Annotated[str, typer.Argument(help="The name of a release.")]

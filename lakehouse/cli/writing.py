@@ -7,7 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakehouse.cli.options import Accept, AtNumber, Force, From, Full, Json, To, app, chosen, day, recorded, time
+from lakehouse.cli.options import (
+    Accept,
+    AtNumber,
+    Force,
+    From,
+    Full,
+    Json,
+    To,
+    app,
+    chosen,
+    day,
+    help_alone,
+    recorded,
+    time,
+)
 from lakehouse.errors import QualityError, UsageError
 
 if TYPE_CHECKING:
@@ -145,7 +159,9 @@ def maintain(
     recorded("maintain", lambda started: started.maintain(), as_json=as_json)
 
 
-quarantine = typer.Typer(help="Pieces of responses that were refused, and why.", no_args_is_help=True)
+quarantine = typer.Typer(
+    help="Pieces of responses that were refused, and why.", invoke_without_command=True, callback=help_alone
+)
 app.add_typer(quarantine, name="quarantine")
 
 

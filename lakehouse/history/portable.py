@@ -47,6 +47,7 @@ def export(settings: Settings, name: str, into: Path) -> list[str]:
     state, manifest = states.of_release(settings, name), manifests.read(settings, name)
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise UsageError(f"{into} is there already and not an empty folder; choose another place.")
+    into = into.resolve()  # "." has no name of its own
     part = into.with_name(f".{into.name}.part")
     try:
         shutil.rmtree(part, ignore_errors=True)

@@ -185,7 +185,7 @@ class Cluster:
         account = self.account
         with (
             tempfile.TemporaryFile() as output,
-            _reference(data, by_descriptor=account is not None) as (place, opened),
+            _reference(data, by_descriptor=account is not None) as (place, opened, cwd),
         ):
             log = ["-l", f"{place}/server.log"] if command == "pg_ctl" else []
             finished = subprocess.run(  # noqa: S603 (PostgreSQL's own programs)
@@ -193,7 +193,7 @@ class Cluster:
                 user=account.pw_uid if account else None,
                 group=account.pw_gid if account else None,
                 extra_groups=[] if account else None,
-                cwd="/",
+                cwd=cwd,
                 env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -221,14 +221,17 @@ class Cluster:
 
 
 @contextmanager
-def _reference(data: Path, *, by_descriptor: bool) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """How the server names its directory: by path, or by a descriptor that has to be handed to it."""
+def _reference(data: Path, *, by_descriptor: bool) -> Iterator[tuple[str, tuple[int, ...], Path]]:
+    """How the server names its directory, descriptors to hand to it, and where it starts.
+
+    By a descriptor, or from inside: ``pg_ctl`` puts the name into a line for a shell, where ``$`` means something else.
+    """
     if not by_descriptor:
-        yield str(data.absolute()), ()
+        yield ".", (), data
         return
     descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield f"/proc/self/fd/{descriptor}", (descriptor,)
+        yield f"/proc/self/fd/{descriptor}", (descriptor,), Path("/")
     finally:
         os.close(descriptor)
 

@@ -81,7 +81,7 @@ def run_psql(settings: Settings, arguments: Sequence[str]) -> int:
         try:
             done = subprocess.run([program, *arguments], env=variables, check=False)  # noqa: S603 (psql itself)
         except FileNotFoundError:
-            raise LakehouseError(f"{program} is not there; run `make setup`, or install a PostgreSQL client.") from None
+            raise LakehouseError(f"{program} is not there; install a PostgreSQL client.") from None
         except KeyboardInterrupt:
             return 130
         return done.returncode

@@ -7,6 +7,7 @@ starts without it. The commands use it where it is; ``spark-submit`` starts its 
 
 import hashlib
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ ODD = json.dumps({"data": [{"regionid": 13, "data": [{"from": "2024-01-02T12:00Z
 """What is read part by part, refused, and kept in the quarantine."""
 LARGEST_WAIT = 600
 """Seconds that a JVM may take to run and to write its archive."""
-QUIET = "-Xlog:cds=off -Xlog:cds+dynamic=off"
+QUIET = ("-Xlog:cds=off", "-Xlog:cds+dynamic=off")
 """An archive that no longer fits is left aside without a word: what is lost is a second or two."""
 TRAIN = "--train"
 CACHE = resources.path("spark-defaults.conf").parent / ".cache" / "cds"
@@ -42,10 +43,10 @@ def find(java_home: Path) -> Path | None:
     return None
 
 
-def options(java_home: Path) -> str:
+def options(java_home: Path) -> list[str]:
     """The JVM's options that use the archive; none where there is none."""
     archive = find(java_home)
-    return f"-XX:SharedArchiveFile={archive} {QUIET}" if archive else ""
+    return [f"-XX:SharedArchiveFile={archive}", *QUIET] if archive else []
 
 
 def make() -> Path:
@@ -61,7 +62,7 @@ def make() -> Path:
     NO_CONF.mkdir(parents=True)
     fresh = CACHE / "fresh"
     _succeed(sys.executable, "-m", "lakehouse.spark.archive", TRAIN, str(fresh))
-    _succeed(str(java_home / "bin" / "java"), f"-XX:SharedArchiveFile={fresh}", *QUIET.split(), "-version")
+    _succeed(str(java_home / "bin" / "java"), f"-XX:SharedArchiveFile={fresh}", *QUIET, "-version")
     return fresh.rename(CACHE / f"{_name(java_home)}.{fresh.stat().st_size}.jsa")
 
 
@@ -87,7 +88,7 @@ def train(into: Path) -> None:
     from lakehouse.postgres import EmbeddedPostgres
     from lakehouse.simulator import Simulator, run_in_thread
 
-    settings.set_variable("SPARK_SUBMIT_OPTS", f"-XX:ArchiveClassesAtExit={into}")
+    settings.set_variable("SPARK_SUBMIT_OPTS", shlex.quote(f"-XX:ArchiveClassesAtExit={into}"))
     with tempfile.TemporaryDirectory() as place, run_in_thread(Simulator(seed=42, now=LAST)) as api:
         chosen = settings.load({"root": f"{place}/lake", "api": {"url": api.url, "requests_per_second": 0}})
         with EmbeddedPostgres(chosen.embedded_data):

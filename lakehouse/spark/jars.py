@@ -4,6 +4,7 @@
 files; ``spark-submit`` uses the same ones from Ivy's own cache, which the resolution fills too.
 """
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -23,9 +24,14 @@ def cache() -> Path:
 
 def defaults() -> dict[str, str]:
     """The settings of ``spark-defaults.conf``."""
-    lines = resources.path("spark-defaults.conf").read_text().splitlines()
-    pairs = (line.split(None, 1) for line in lines if line.strip() and not line.startswith("#"))
-    return {pair[0]: pair[1].strip() for pair in pairs}
+    return properties(resources.path("spark-defaults.conf").read_text(encoding="utf-8"))
+
+
+def properties(text: str) -> dict[str, str]:
+    """Settings as Spark reads them from a file: a name, then spaces, ``=`` or ``:``, then the value."""
+    lines = (line.strip() for line in text.splitlines())
+    pairs = (re.split(r"\s*[=:\s]\s*", line, maxsplit=1) for line in lines if line and line[0] not in "#!")
+    return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}
 
 
 def local() -> list[Path]:

@@ -4,6 +4,7 @@
 """
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,8 @@ OLDEST = 17
 """Spark 4 runs on Java 17 and later."""
 FETCHED = "17"
 """The version fetched when none is found: the one that Spark 4.2 is tested with most."""
-ADVICE = "run `make setup`, which fetches one, or install a JDK 17 and set JAVA_HOME"
+FETCH = f"{shlex.quote(sys.executable)} -m lakehouse.spark.java"
+ADVICE = f"run `{FETCH}`, which fetches one, or install a JDK 17 and set JAVA_HOME"
 
 
 def cache() -> Path:

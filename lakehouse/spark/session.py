@@ -1,8 +1,10 @@
 """One Spark session a process, built from ``spark-defaults.conf`` however the process was started."""
 
+import locale
 import logging
 import os
 import re
+import resource
 import shlex
 import subprocess
 import sys
@@ -11,19 +13,29 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from py4j.protocol import Py4JNetworkError
+from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError
 from pyspark import SparkConf, SparkContext
+from pyspark.errors import PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse import resources, settings
-from lakehouse.errors import QualityError, UsageError
-from lakehouse.spark import archive, jars, java
+from lakehouse.errors import LakehouseError, QualityError
+from lakehouse.spark import archive, configuration, jars, java
 
 DEFAULTS = "spark-defaults.conf"
 STDERR = 2
+IS_SUBMITTED = "PYSPARK_GATEWAY_PORT"
+"""By this variable ``spark-submit`` tells the programs that it starts where their JVM is."""
 JVM_END_SECONDS = 2.0
 """How long a JVM that no longer answers may take to end, before it counts as one that is there."""
+OPEN_FILES = 1024
+"""What Linux allows by default. With 300 the JVM starts, and fails at the first program that it calls."""
+WHY_ENDED = {
+    **dict.fromkeys((3, 50, 51, 52), "its heap was full: raise spark.driver.memory in spark-defaults.conf; "),
+    -9: "it was killed, mostly by the system for want of memory (`dmesg` tells); ",
+}
+"""What exit codes of the JVM mean: 3 is its own at the first ``OutOfMemoryError``, 50 to 52 are Spark's."""
 WEEKS, YEARS = 1_000, 60_000
 """Half-hours (three weeks, 3.4 years) up to which a JVM with less machinery is done earlier."""
 QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
@@ -35,8 +47,15 @@ SPARING_COMPILER = (
 """For more the second compiler for what is run five times as often as HotSpot asks for by itself."""
 COLLECTOR, SMALL_COLLECTOR = "-XX:+UseParallelGC", "-XX:+UseSerialGC"
 """For weeks the second in place of the first: a new day takes three fifths of the memory."""
+NOT_STARTED = (
+    "Spark's JVM did not start; what it printed above says why. For want of memory lower spark.driver.memory in "
+    "spark-defaults.conf, or run with more."
+)
+AT_FULL_HEAP = "-XX:+ExitOnOutOfMemoryError"
+"""A JVM that lacks memory ends: half of one answers nobody."""
 JVM_OPTIONS = "spark.driver.extraJavaOptions"
-EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
+UTC = "-Duser.timezone=UTC"
+"""For JDBC, whatever else the user's own options for the JVM are."""
 
 
 def open_session(overrides: Mapping[str, str] | None = None, *, half_hours: int | None = None) -> SparkSession:
@@ -46,18 +65,23 @@ def open_session(overrides: Mapping[str, str] | None = None, *, half_hours: int 
     the same file, so that both behave alike.
 
     Raises:
-        LakehouseError: no JDK 17 or newer.
-        UsageError: ``spark-submit`` was called without our properties file.
+        LakehouseError: no JDK 17 or newer, or the JVM did not start.
+        UsageError: ``spark-submit`` was called without our properties file, or the user's own Spark configuration
+            asks for what the lakehouse cannot do.
     """
     environ = settings.environment()
     _hush_py4j()
-    if "PYSPARK_GATEWAY_PORT" not in environ and SparkContext._gateway is None:
-        _prepare_jvm(overrides or {}, half_hours)
-        # What the JVM prints goes to stderr: stdout is for our own answers (VACUUM writes a line there).
-        SparkContext._ensure_initialized(gateway=launch_gateway(popen_kwargs={"stdout": STDERR}))  # type: ignore[no-untyped-call]  # pyspark gives no types here
-    spark = SparkSession.builder.getOrCreate()
-    if EXTENSION not in (spark.conf.get("spark.sql.extensions", "") or ""):
-        raise UsageError(f"Spark was started without Delta: call spark-submit --properties-file {DEFAULTS} ...")
+    if IS_SUBMITTED not in environ and SparkContext._gateway is None:
+        settings.set_variable("PYSPARK_PYTHON", environ.get("PYSPARK_PYTHON") or sys.executable)
+        _start_jvm(_jvm_variables(overrides or {}, half_hours))
+    try:
+        spark: SparkSession = SparkSession.builder.getOrCreate()
+        configuration.check(spark)
+    except LakehouseError:
+        raise
+    except Exception as error:  # of py4j, of PySpark, of any class that a setting names
+        hint = "; PYSPARK_GATEWAY_PORT is set: unset it unless spark-submit set it" if IS_SUBMITTED in environ else ""
+        raise LakehouseError(f"Spark could not be started: {reason(error).rstrip('.')}{hint}.") from error
     return spark
 
 
@@ -81,11 +105,11 @@ def is_local() -> bool:
     context = SparkContext._active_spark_context
     if context is not None:
         master = context.master
-    elif "PYSPARK_GATEWAY_PORT" in settings.environment():
+    elif IS_SUBMITTED in settings.environment():
         SparkContext._ensure_initialized()
         master = SparkConf().get("spark.master", None)
     else:
-        master = jars.defaults()["spark.master"]
+        master = {**jars.defaults(), **configuration.stated(settings.environment())}["spark.master"]
     return str(master).startswith("local")
 
 
@@ -128,20 +152,37 @@ def check() -> None:
         LakehouseError: no JDK 17 or newer, and no session either.
     """
     environ = settings.environment()
-    if "PYSPARK_GATEWAY_PORT" not in environ and SparkContext._gateway is None:
+    if IS_SUBMITTED not in environ and SparkContext._gateway is None:
+        configuration.refuse(environ)
         java.find(environ)
+        _allow_open_files()
+
+
+def _allow_open_files() -> None:
+    """Let this process, and the JVM that it starts, open as many files as Spark needs; macOS begins with 256.
+
+    Raises:
+        LakehouseError: so many are not allowed.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < OPEN_FILES:
+        raise LakehouseError(
+            f"Only {hard} files may be open at once, but Spark needs {OPEN_FILES}; allow so many (`ulimit -n`)."
+        )
+    if soft != resource.RLIM_INFINITY and soft < OPEN_FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, hard))
 
 
 def reason(error: BaseException) -> str:
     """The first line of what an error says; of one that came from the JVM, its innermost cause's."""
-    if isinstance(error, Py4JNetworkError):
-        return _lost(error)
+    if gone := lost(error):
+        return gone
     if stopped := stopped_by_us(error):
         return str(stopped)
     try:
         text = _said(error)
-    except Py4JNetworkError as lost:  # the JVM went before it could be asked for the cause
-        return _lost(lost)
+    except Py4JNetworkError as unanswered:  # the JVM went before it could be asked for the cause
+        return lost(unanswered) or str(error)
     return text.strip().splitlines()[0] if text.strip() else ""
 
 
@@ -154,31 +195,53 @@ def _said(error: BaseException) -> str:
     return f"{cause.getClass().getSimpleName()}: {cause.getMessage()}"
 
 
-def _lost(error: Py4JNetworkError) -> str:
-    """How it came that the JVM did not answer, as far as this process can tell."""
+def lost(error: BaseException) -> str | None:
+    """How it came that the JVM is gone, as far as this process can tell; None if that is not what ended it.
+
+    Where the JVM has ended, whatever else failed failed for that: a socket of Arrow's says only that it was cut off.
+    """
     process = getattr(SparkContext._gateway, "proc", None)  # spark-submit's JVM is not ours
-    what = "does not answer"
+    was_cut_off = isinstance(error, Py4JNetworkError)
+    what, hint = "does not answer" if was_cut_off else None, ""
     if process is not None:
         with suppress(subprocess.TimeoutExpired):
-            what = f"ended with {process.wait(JVM_END_SECONDS)}"  # negative: by this signal
-    why = f" ({type(error.cause).__name__}: {error.cause})" if error.cause else ""
-    return f"Spark's JVM {what}{why}; what was committed stays, and the same command goes on from there."
+            code = process.wait(JVM_END_SECONDS if _may_be_cut_off(error) else 0)
+            what = f"ended with {code}"  # negative: by this signal
+            hint = WHY_ENDED.get(code, "")
+    if what is None:
+        return None
+    cause = getattr(error, "cause", None)
+    why = f" ({type(cause).__name__}: {cause})" if cause else ""
+    return f"Spark's JVM {what}{why}; {hint}what was committed stays, and the same command goes on from there."
 
 
-def _prepare_jvm(overrides: Mapping[str, str], half_hours: int | None) -> None:
+def _may_be_cut_off(error: BaseException) -> bool:
+    """Whether an error may come of a JVM that ends just now: py4j's own, and those of sockets."""
+    if isinstance(error, OSError):
+        return error.errno is None or isinstance(error, ConnectionError)
+    return isinstance(error, Py4JError | EOFError) and not isinstance(error, Py4JJavaError)
+
+
+def _start_jvm(variables: Mapping[str, str]) -> None:
+    """Start the JVM with these variables; what it prints goes to stderr: stdout is for our own answers.
+
+    Raises:
+        LakehouseError: it did not start.
+    """
+    with settings.variables(variables):
+        try:
+            gateway = launch_gateway(popen_kwargs={"stdout": STDERR})  # type: ignore[no-untyped-call]  # pyspark gives no types here
+        except PySparkRuntimeError as error:  # JAVA_GATEWAY_EXITED, all that it says
+            raise LakehouseError(NOT_STARTED) from error
+        SparkContext._ensure_initialized(gateway=gateway)
+
+
+def _jvm_variables(overrides: Mapping[str, str], half_hours: int | None) -> dict[str, str]:
+    """What ``spark-submit`` reads of its environment to start the JVM that we want."""
     environ = settings.environment()
+    configuration.refuse(environ)
+    _allow_open_files()
     java_home = java.find(environ)
-    settings.set_variable("JAVA_HOME", str(java_home))
-    if "PYSPARK_PYTHON" not in environ:  # else Spark's Python workers are whatever "python3" is on the PATH
-        settings.set_variable("PYSPARK_PYTHON", sys.executable)
-    compiler = QUICK_COMPILER if half_hours is not None and half_hours <= YEARS else SPARING_COMPILER
-    # Read by spark-submit for the driver's JVM before anything is logged.
-    logging = f"-Dlog4j2.configurationFile={resources.path('conf') / 'log4j2.properties'}"
-    for option in (logging, archive.options(java_home), compiler):
-        if option not in environ.get("SPARK_SUBMIT_OPTS", ""):
-            settings.set_variable("SPARK_SUBMIT_OPTS", f"{environ.get('SPARK_SUBMIT_OPTS', '')} {option}".strip())
-    if archive.NO_CONF.is_dir() and not {"SPARK_CONF_DIR", "SPARK_HOME"} & set(environ):
-        settings.set_variable("SPARK_CONF_DIR", str(archive.NO_CONF))
     if half_hours is not None and half_hours <= WEEKS:
         overrides = {JVM_OPTIONS: jars.defaults().get(JVM_OPTIONS, "").replace(COLLECTOR, SMALL_COLLECTOR), **overrides}
     resolved = jars.local()
@@ -186,7 +249,26 @@ def _prepare_jvm(overrides: Mapping[str, str], half_hours: int | None) -> None:
         listed = list(map(str, resolved))
         here = {"spark.driver.extraClassPath": os.pathsep.join(listed), "spark.jars": ",".join(listed)}
         overrides = {**here, jars.PACKAGES: "", **overrides}
-    arguments = ["--properties-file", str(resources.path(DEFAULTS))]
-    for key, value in overrides.items():
-        arguments += ["--conf", f"{key}={value}"]
-    settings.set_variable("PYSPARK_SUBMIT_ARGS", shlex.join([*arguments, "pyspark-shell"]))
+    found = {
+        "JAVA_HOME": str(java_home),
+        "SPARK_SUBMIT_OPTS": " ".join(_jvm_options(environ, java_home, half_hours)),
+        "PYSPARK_SUBMIT_ARGS": shlex.join(configuration.arguments(environ, overrides, resources.path(DEFAULTS))),
+    }
+    if locale.getencoding().upper() not in ("UTF-8", "UTF8"):  # by which the JVM writes the names of files
+        found["LC_ALL"] = "C.UTF-8"
+    if not configuration.has_files(environ) and archive.NO_CONF.is_dir():
+        found["SPARK_CONF_DIR"] = str(archive.NO_CONF)
+    return found
+
+
+def _jvm_options(environ: Mapping[str, str], java_home: Path, half_hours: int | None) -> list[str]:
+    """Words of ``SPARK_SUBMIT_OPTS``, which spark-submit reads for the driver's JVM before anything is logged.
+
+    The user's come last: of two that say one thing the JVM takes the later.
+    """
+    compiler = QUICK_COMPILER if half_hours is not None and half_hours <= YEARS else SPARING_COMPILER
+    ours = [UTC, AT_FULL_HEAP, *archive.options(java_home), *compiler.split()]
+    if not configuration.has_log_settings(environ):
+        ours.insert(0, f"-Dlog4j2.configurationFile={(resources.path('conf') / 'log4j2.properties').as_uri()}")
+    users = environ.get("SPARK_SUBMIT_OPTS", "")
+    return [*(quoted for option in ours if (quoted := shlex.quote(option)) not in users), users]

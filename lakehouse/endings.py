@@ -1,0 +1,85 @@
+"""What ended a command, as one sentence: the one place that tells a lack of room, files or memory by its error.
+
+Python, Delta, DuckDB and the JVM each raise their own errors for the same few causes, so these are told by what they
+say; each sentence says what to do, and after each of them the same command goes on from what was committed.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+
+from lakehouse.errors import LakehouseError
+
+LACKS = (
+    (
+        r"No space left on device|os error 28\b|Disk quota exceeded|Errno 28\b|disk is full",
+        "The disk is full; make room (`df -h` shows where, /tmp and TMPDIR too) and run the same command again",
+    ),
+    (
+        r"Too many open files|os error 24\b|Errno 24\b",
+        "Too few files may be open at once; allow more (`ulimit -n 4096`) and run the same command again",
+    ),
+    (
+        r"Java heap space|GC overhead limit exceeded|OutOfMemoryError: (Metaspace|Direct)|INVALID_DRIVER_MEMORY",
+        "Spark's JVM has too little memory; raise spark.driver.memory, in spark-defaults.conf or where your own Spark "
+        "configuration sets it, and run the same command again",
+    ),
+    (
+        r"MemoryError|Cannot allocate memory|unable to create (new )?native thread|can't start new thread"
+        r"|Resource temporarily unavailable|os error 1[12]\b|malloc of size|Out of Memory Error",
+        "The machine has too little memory or too few processes left (`free -m`, `ulimit -v`, `ulimit -u`); "
+        "give it more and run the same command again",
+    ),
+)
+
+
+def known(error: BaseException) -> str | None:
+    """The sentence for an error whose cause is known and no mistake in the code; None for any other."""
+    loaded = sys.modules.get("lakehouse.spark.session")
+    for each in _chain(error):
+        if loaded is not None and (lost := loaded.lost(each)):
+            return str(lost)
+        text = f"{type(each).__name__}: {_text(each)}"
+        for pattern, sentence in LACKS:
+            if re.search(pattern, text):
+                return f"{sentence} ({_shortened(_text(each), pattern) or type(each).__name__})."
+    return None
+
+
+def sentence(error: BaseException) -> str:
+    """What an error says: its known cause, else its own first line or, of one without a text, its class."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, LakehouseError):
+        return advised(str(error))
+    return known(error) or _text(error) or type(error).__name__
+
+
+def advised(text: str) -> str:
+    """What an error of ours says, and what to do where it is one of the same lacks and that is not said yet."""
+    for pattern, said in LACKS:
+        if re.search(pattern, text) and said not in text:
+            return f"{text.rstrip('.')}. {said}."
+    return text
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that led to it."""
+    seen: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in seen:
+        seen.append(following)
+        yield following
+        following = following.__cause__ or following.__context__
+
+
+def _text(error: BaseException) -> str:
+    """The first line of what an error says; of one that came from the JVM, of its innermost cause."""
+    loaded = sys.modules.get("lakehouse.spark.session")
+    return str(loaded.reason(error)) if loaded else (str(error).strip().splitlines() or [""])[0]
+
+
+def _shortened(text: str, pattern: str) -> str:
+    """The part of a long line that names the cause."""
+    found = re.search(rf"[^:;]{{0,120}}({pattern})[^:;]{{0,60}}", text)
+    return (found[0] if found else text[:200]).strip()
