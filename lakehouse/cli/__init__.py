@@ -5,16 +5,14 @@ Commands that need Spark import it when they run, so that the others answer at o
 
 import gc
 import logging
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
-from lakehouse import __version__, endings
+from lakehouse import __version__, endings, interrupts
 
 # isort: off (in the order of --help)
 from lakehouse.cli import looking, releasing, services, writing
@@ -51,22 +49,12 @@ def common(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with the contract's exit code."""
     gc.freeze()  # what has been imported stays: the collector passes it over
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores the second
-            signal.signal(number, _like_ctrl_c)
+    interrupts.treat_alike()
     if logging.lastResort is not None:  # what prints warnings as long as nobody has set logging up
         logging.lastResort.setFormatter(VisibleFormatter())
     code = exit_code(list(sys.argv[1:] if arguments is None else arguments))
     gc.freeze()  # the process ends: nothing needs to be looked through once more
     sys.exit(code)
-
-
-def _like_ctrl_c(number: int, frame: FrameType | None) -> None:
-    """To be told to end is Ctrl-C, whoever handles it by now: Spark cancels its jobs first."""
-    handler = signal.getsignal(signal.SIGINT)
-    if callable(handler):
-        handler(signal.SIGINT, frame)
-    raise KeyboardInterrupt
 
 
 def exit_code(arguments: list[str]) -> int:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from lakehouse import settings
 from lakehouse.errors import UsageError
 from lakehouse.postgres.pgpass import OTHERS, find_password
+from lakehouse.postgres.waiting import hear_signals
 
 APPLICATION_NAME = "lakehouse"
 """What ``pg_stat_activity`` shows of our connections."""
@@ -153,6 +154,7 @@ class PostgresTarget:
 
     def log_in(self, database: str | None = None, options: str = "") -> psycopg2.extensions.connection:
         """A bare session of psycopg2's, where the URL says and as it says, whatever libpq's variables say."""
+        hear_signals()
         with settings.without_variables(LIBPQ_PREFIX):
             return psycopg2.connect(
                 host=self.host,

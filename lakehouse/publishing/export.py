@@ -12,7 +12,9 @@ from dataclasses import replace
 import pyarrow as pa
 from sqlalchemy import Connection
 
+from lakehouse.history import restoring
 from lakehouse.history.states import State
+from lakehouse.lake import commits
 from lakehouse.lake.delta_log import FeedError
 from lakehouse.lake.tables import DIM_REGION, GOLD
 from lakehouse.postgres import PostgresTarget, takes_options
@@ -50,6 +52,7 @@ def publish(
         UsageError: Gold has no such version.
         PostgresError: the server refuses or is gone; what was published before stays whole.
         LakeLockedError: another export is at work.
+        LossError: the newest Gold would delete more of PostgreSQL's days than a run may.
     """
     with database(settings) as where:
         where.prepare()
@@ -64,6 +67,8 @@ def publish(
             else:
                 wanted = gold_versions.at(work.store, version, since=last.gold if last else None)
                 wanted = replace(wanted, lake_version=work.lake_version if version is None else None)
+                if version is None and commits.newest_stage(wanted.days.newest_commits()) != restoring.STAGE:
+                    wanted = replace(wanted, may_delete=work.max_deleted_share)  # nobody has named this Gold
             done = _bring(wanted, last, connection, where.target, work.run_id, full=full)
     reads = {GOLD.name: wanted.days.version, DIM_REGION.name: wanted.regions.version}
     return StageReport("export", None, _counts(done), reads, outcome=f"PostgreSQL equals {wanted.title}")
@@ -124,6 +129,7 @@ def _replace(
             full=full,
             staged_rows=len(days) if full else None,
             proof=proof,
+            may_delete=wanted.may_delete,
         )
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.history import releases
 from lakehouse.history.states import State
-from lakehouse.lake import commits, delta_log
+from lakehouse.lake import commits, delta_log, losses
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import DIM_REGION, GOLD, Table
@@ -23,7 +23,8 @@ from lakehouse.settings import Settings
 class Wanted:
     """What PostgreSQL shall equal. ``lake_version``: that of the whole lake which it belongs to, where it is one's.
 
-    ``release``: whose Gold it is, as ``release NAME``; None for the lake's own.
+    ``release``: whose Gold it is, as ``release NAME``; None for the lake's own. ``may_delete``: the share of
+    PostgreSQL's days that may go, so that it becomes this.
     """
 
     store: Store
@@ -32,6 +33,7 @@ class Wanted:
     commit_ids: Mapping[int, str]
     lake_version: int | None = None
     release: str | None = None
+    may_delete: float = 1.0
 
     @property
     def title(self) -> str:
@@ -160,4 +162,5 @@ def _opened(store: Store, table: Table, version: int | None = None) -> Snapshot:
     found = delta_log.open_table(store.path(table), version)
     if found is None:
         raise LakehouseError(f"There is no {table.name} at {store.path(table)}; run `lakehouse gold` first.")
+    losses.check_files(found, table, "run `lakehouse gold`, which builds the newest version anew from Silver")
     return found

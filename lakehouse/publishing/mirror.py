@@ -14,6 +14,7 @@ from sqlalchemy import Connection, CursorResult, text
 from sqlalchemy.exc import DBAPIError
 
 from lakehouse.errors import LakeLockedError, PostgresError
+from lakehouse.lake import losses
 from lakehouse.postgres import PostgresTarget, connect, translate
 from lakehouse.publishing import export_log
 from lakehouse.publishing.export_log import REGIONS, Checksum, ExportCounts, Exported, GoldVersion
@@ -87,17 +88,19 @@ def apply_staged(
     full: bool,
     staged_rows: int | None = None,
     proof: Mapping[str, Checksum] | None = None,
+    may_delete: float = 1.0,
 ) -> Exported:
     """Bring the published tables to the staged rows of ``run_id``, log the export, empty the staging tables.
 
     All regions are staged. With ``full`` all days are, too, and those that are not staged are deleted; without,
     the days that changed: rows to insert or update, and with ``is_deleted`` the keys of rows to delete. Rows that
-    are equal are neither locked nor written. The transaction is the caller's: nothing shows before its COMMIT,
-    and it has to be rolled back if this raises.
+    are equal are neither locked nor written. ``may_delete`` is the share of the published days that may go. The
+    transaction is the caller's: nothing shows before its COMMIT, and it has to be rolled back if this raises.
 
     Raises:
         LakeLockedError: another session holds the export's lock.
         PostgresError: a key was staged twice with different values, or not ``staged_rows`` days.
+        LossError: more days would be deleted than may be.
         ProofError: the tables do not have the checksums of ``proof`` now.
     """
     if not connection.in_transaction():
@@ -128,6 +131,8 @@ def apply_staged(
         for table in (DAYS, REGIONS)
     )
     counts = Exported(days, regions)
+    before = days.unchanged + days.updated + days.deleted
+    losses.check_share(f"carbon_data.{DAYS} in PostgreSQL", days.deleted, before, may_delete)
     if proof is not None:
         _refuse_difference(checksums(connection), proof)
     export_log.record(connection, run_id, gold, counts, proof)

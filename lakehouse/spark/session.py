@@ -19,7 +19,7 @@ from pyspark.errors import PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import resources, settings
+from lakehouse import interrupts, resources, settings
 from lakehouse.errors import LakehouseError, QualityError
 from lakehouse.spark import archive, configuration, jars, java
 
@@ -230,7 +230,8 @@ def _start_jvm(variables: Mapping[str, str]) -> None:
     """
     with settings.variables(variables):
         try:
-            gateway = launch_gateway(popen_kwargs={"stdout": STDERR})  # type: ignore[no-untyped-call]  # pyspark gives no types here
+            with interrupts.deferred():  # of a launch that is broken off a JVM stays for ever
+                gateway = launch_gateway(popen_kwargs={"stdout": STDERR})  # type: ignore[no-untyped-call]  # pyspark gives no types here
         except PySparkRuntimeError as error:  # JAVA_GATEWAY_EXITED, all that it says
             raise LakehouseError(NOT_STARTED) from error
         SparkContext._ensure_initialized(gateway=gateway)
