@@ -17,6 +17,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from lakehouse.errors import LakehouseError
 from lakehouse.files import opened
 from lakehouse.lake.commits import Pin, commit_id
+from lakehouse.wording import in_one_line
 
 
 class FeedError(LakehouseError):
@@ -185,7 +186,7 @@ def asked(query: str, **tables: Snapshot) -> pa.Table:
 
 def _reason(error: Exception) -> str:
     """The innermost cause, which is named last, without what it passed through."""
-    said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    said = in_one_line(str(error)) or type(error).__name__
     return re.sub(
         r"^((C Data interface|External|Parquet|Arrow) error: |Failed to fetch metadata for file \S+: )+", "", said
     )
@@ -210,7 +211,7 @@ def append(path: str, rows: Sequence[Mapping[str, Any]], user_metadata: str) -> 
             commit_properties=CommitProperties(custom_metadata={"userMetadata": user_metadata}),
         )
     except (DeltaError, OSError) as error:
-        raise LakehouseError(f"The table at {path} cannot be written: {str(error).splitlines()[0]}") from error
+        raise LakehouseError(f"The table at {path} cannot be written: {_reason(error)}") from error
     return int(snapshot.table.version())
 
 
@@ -247,5 +248,4 @@ def open_table(path: str, version: int | None = None) -> Snapshot | None:
     except TableNotFoundError:
         return None
     except (DeltaError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise LakehouseError(f"The Delta table at {path} cannot be read: {reason}") from error
+        raise LakehouseError(f"The Delta table at {path} cannot be read: {_reason(error)}") from error

@@ -14,11 +14,13 @@ from typing import Any
 from py4j.protocol import Py4JNetworkError
 from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
+from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse import resources, settings
 from lakehouse.errors import UsageError
 from lakehouse.spark import archive, jars, java
+from lakehouse.wording import in_one_line
 
 DEFAULTS = "spark-defaults.conf"
 STDERR = 2
@@ -51,6 +53,7 @@ def open_session(overrides: Mapping[str, str] | None = None, *, half_hours: int 
     """
     environ = settings.environment()
     _hush_py4j()
+    _hush_pyspark()
     if "PYSPARK_GATEWAY_PORT" not in environ and SparkContext._gateway is None:
         _prepare_jvm(overrides or {}, half_hours)
         # What the JVM prints goes to stderr: stdout is for our own answers (VACUUM writes a line there).
@@ -65,6 +68,12 @@ def _hush_py4j() -> None:
     """At Ctrl-C and when the JVM dies, py4j logs stack traces beside what it raises, some to the root logger."""
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     logging.getLogger().addFilter(_is_not_of_py4j)
+
+
+def _hush_pyspark() -> None:
+    """Beside each error in a query that it raises, pyspark logs the JVM's stack trace to stderr."""
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        PySparkLogger.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _is_not_of_py4j(record: logging.LogRecord) -> bool:
@@ -123,14 +132,14 @@ def check() -> None:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of what an error says; of one that came from the JVM, its innermost cause's."""
+    """What an error says, on one line; of one that came from the JVM, what its innermost cause says."""
     if isinstance(error, Py4JNetworkError):
         return _lost(error)
     try:
         text = _said(error)
     except Py4JNetworkError as lost:  # the JVM went before it could be asked for the cause
         return _lost(lost)
-    return text.strip().splitlines()[0] if text.strip() else ""
+    return in_one_line(text)
 
 
 def _said(error: BaseException) -> str:
