@@ -97,7 +97,7 @@ def test_names_a_figure_that_is_not_what_it_rests_on(
         "silver 01:00 fuel_gas",
     }
     assert document["disagreements"]["gold.intensity_avg"] == {"table": 110.0, "recomputed": 117.67}
-    assert said.err.splitlines()[-1].startswith("error: 4 figure(s) are not what they rest on: gold.intensity_avg")
+    assert said.err.splitlines()[-1].startswith("error: 4 figures are not what they rest on: gold.intensity_avg")
 
 
 def test_tells_an_explanation_to_a_person(chosen: Settings, capfd: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,7 @@ from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, RUNS, SI
 from lakehouse.refinement.quality import RULES
 from lakehouse.settings import Settings
 from lakehouse.spark import session
+from lakehouse.wording import counted
 
 RELEASED = (BRONZE, SILVER, QUARANTINE, GOLD, DIM_REGION, RUNS)
 """What a release copies. The runs are those up to its lake version."""
@@ -48,7 +49,7 @@ class Plan:
 
     def describe(self) -> str:
         """One line."""
-        size = f"{self.bytes / 2**20:,.1f} MiB in {self.files:,} files"
+        size = f"{self.bytes / 2**20:,.1f} MiB in {counted(self.files, 'file')}"
         return f"release {self.name}: copies {size} of {self.state.name}"
 
 

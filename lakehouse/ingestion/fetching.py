@@ -10,6 +10,7 @@ from lakehouse.ingestion.api import Client, Failure, Observer
 from lakehouse.ingestion.bronze import Response
 from lakehouse.ingestion.retries import RefusedError, TransientError
 from lakehouse.windows import Window
+from lakehouse.wording import counted
 
 SHORTEST_TO_HALVE = 49
 """Half-hours; a refused window of up to a day is refused for another reason than its length."""
@@ -53,7 +54,8 @@ class _Crew:
         while self.waiting:
             window = self.waiting.pop()
             if self.failed_in_a_row >= self.client.settings.give_up_after:
-                reason = f"not asked: {self.failed_in_a_row} windows in a row had failed, the last: {self.last_error}"
+                in_a_row = counted(self.failed_in_a_row, "window")
+                reason = f"not asked: {in_a_row} in a row had failed, the last: {self.last_error}"
                 await self.take(Failure(window, reason, asked=False))
             elif (result := await self.fetched(window)) is not None:
                 await self.take(result)
@@ -89,6 +91,6 @@ def unreachable(failures: Sequence[Failure]) -> ApiUnavailableError:
     """The error of a run whose windows were not all received."""
     asked = [failure for failure in failures if failure.asked]
     return ApiUnavailableError(
-        f"{len(failures)} window(s) could not be fetched, the last asked because of: {asked[-1].error}; "
+        f"{counted(len(failures), 'window')} could not be fetched, the last asked because of: {asked[-1].error}; "
         "what came is kept, run again later for the rest."
     )

@@ -139,7 +139,7 @@ def reason(error: BaseException) -> str:
         text = _said(error)
     except Py4JNetworkError as lost:  # the JVM went before it could be asked for the cause
         return _lost(lost)
-    return in_one_line(text)
+    return in_one_line(text) or type(error).__name__
 
 
 def _said(error: BaseException) -> str:
@@ -148,7 +148,8 @@ def _said(error: BaseException) -> str:
         return str(error)
     while cause.getCause() is not None:
         cause = cause.getCause()
-    return f"{cause.getClass().getSimpleName()}: {cause.getMessage()}"
+    name, message = cause.getClass().getSimpleName(), cause.getMessage()
+    return f"{name}: {message}" if message else str(name)
 
 
 def _lost(error: Py4JNetworkError) -> str:
