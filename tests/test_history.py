@@ -89,7 +89,8 @@ def test_names_a_figure_that_is_not_what_it_rests_on(
     assert cli.exit_code([*arguments, "--json"]) == 3
     said = capfd.readouterr()
     document = json.loads(said.out)
-    assert not document["agrees"]
+    assert (document["agrees"], document["status"], document["exit_code"]) == (False, "failed", 3)
+    assert said.err.endswith(f"error: {document['error']}\n")
     assert set(document["disagreements"]) == {
         "gold.intensity_avg",
         "gold.intensity_min",
