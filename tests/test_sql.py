@@ -1,5 +1,6 @@
 """`lakehouse sql` only looks at tables of the lake: whatever a statement begins with, Spark's own parse decides."""
 
+import json
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -176,6 +177,13 @@ def test_says_all_of_what_spark_says_and_nothing_behind_it(asked: Settings, capf
         with pytest.raises(UsageError, match=f"{said}$"):
             ask(asked, statement)
     assert capfd.readouterr().err == ""
+
+
+def test_gives_json_of_values_that_json_has_not(asked: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+    statement = "SELECT double('NaN') AS a, TIME'10:00:00' AS b, INTERVAL '26' HOUR AS c, -double('Infinity') AS d"
+    assert cli.exit_code(["--root", asked.root, "sql", statement, "--json"]) == 0
+    found = json.loads(capfd.readouterr().out, parse_constant=pytest.fail)
+    assert found == [{"a": "nan", "b": "10:00:00", "c": "1 day, 2:00:00", "d": "-inf"}]
 
 
 def test_says_what_to_do_about_a_value_that_python_cannot_hold(asked: Settings) -> None:

@@ -1,6 +1,7 @@
 """Questions to the lake in Spark SQL, time travel included; nothing can be written."""
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,7 +68,13 @@ def rows(spark: SparkSession, query: str, limit: int, root: str) -> tuple[list[d
         raise UsageError(f"A value cannot be shown ({error}): cast its column to STRING.") from None
     if names != answer.columns:
         log.warning("Several columns have the same name, so they are shown as %s; AS names them.", ", ".join(names))
-    return found[:limit], len(found) > limit
+    shown = [{name: _of_json(value) for name, value in row.items()} for row in found[:limit]]
+    return shown, len(found) > limit
+
+
+def _of_json(value: object) -> object:
+    """A value; of a number that JSON has not, its name."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _apart(names: Sequence[str]) -> list[str]:
