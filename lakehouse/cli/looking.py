@@ -142,7 +142,10 @@ def explain(
     if not found.agrees:
         count = len(found.disagreements)
         are = "is not what it rests on" if count == 1 else "are not what they rest on"
-        raise QualityError(f"{counted(count, 'figure')} {are}: {found.first_disagreement()}.")
+        raise QualityError(
+            f"{counted(count, 'figure')} {are}: {found.first_disagreement()}; after a change by hand "
+            "`lakehouse run --stages silver,gold,export` makes them so again."
+        )
 
 
 @app.command()
