@@ -68,6 +68,11 @@ class Report:
     bad_files: list[BadFile] = field(default_factory=list)
     versions: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether no stage has ended well or written anything."""
+        return all(stage.status == "failed" and stage.version is None for stage in self.stages)
+
     def as_dict(self) -> dict[str, Any]:
         """The document of ``--json``."""
         return {
@@ -160,7 +165,7 @@ class Run:
             except BaseException as error:
                 self.report.status = "failed"
                 self.report.error = "interrupted" if isinstance(error, KeyboardInterrupt) else session.reason(error)
-                if isinstance(error, UsageError) and not self.report.stages:
+                if isinstance(error, UsageError) and self.report.is_untouched:
                     raise  # refused before anything was done: that is no run
                 try:
                     self._record()
