@@ -1,8 +1,6 @@
 """`spark-submit --properties-file spark-defaults.conf jobs/export.py ...`: the same as `lakehouse export ...`."""
 
-import sys
-
-from lakehouse.cli import main
+from lakehouse.cli import job
 
 if __name__ == "__main__":
-    main(["export", *sys.argv[1:]])
+    job("export")

@@ -1,8 +1,6 @@
 """`spark-submit --properties-file spark-defaults.conf jobs/gold.py ...`: the same as `lakehouse gold ...`."""
 
-import sys
-
-from lakehouse.cli import main
+from lakehouse.cli import job
 
 if __name__ == "__main__":
-    main(["gold", *sys.argv[1:]])
+    job("gold")

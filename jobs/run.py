@@ -1,8 +1,6 @@
 """`spark-submit --properties-file spark-defaults.conf jobs/run.py ...`: the same as `lakehouse run ...`."""
 
-import sys
-
-from lakehouse.cli import main
+from lakehouse.cli import job
 
 if __name__ == "__main__":
-    main(["run", *sys.argv[1:]])
+    job("run")

@@ -1,8 +1,6 @@
 """`spark-submit --properties-file spark-defaults.conf jobs/silver.py ...`: the same as `lakehouse silver ...`."""
 
-import sys
-
-from lakehouse.cli import main
+from lakehouse.cli import job
 
 if __name__ == "__main__":
-    main(["silver", *sys.argv[1:]])
+    job("silver")

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
@@ -115,4 +115,6 @@ def _plain(value: object) -> object:
         return float(value)
     if isinstance(value, bytes | bytearray):
         return value.decode("utf-8", "replace")
+    if isinstance(value, time | timedelta):
+        return str(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")

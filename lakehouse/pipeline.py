@@ -24,7 +24,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse import endings
 from lakehouse.clock import machine_clock
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.history import restoring, states
 from lakehouse.ingestion import ingest, planning, receipts
 from lakehouse.ingestion.api import Client, Failure, Observer
@@ -45,6 +45,7 @@ from lakehouse.settings import PUBLIC_API, Settings
 from lakehouse.spark import session
 from lakehouse.text import without_logins
 from lakehouse.windows import Span, Window
+from lakehouse.wording import counted
 
 STAGES = ("bronze", "silver", "gold", "export")
 JITTER_SECONDS = 0.5
@@ -68,6 +69,11 @@ class Report:
     failures: list[Failure] = field(default_factory=list)
     bad_files: list[BadFile] = field(default_factory=list)
     versions: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether no stage has ended well or written anything."""
+        return all(stage.status == "failed" and stage.version is None for stage in self.stages)
 
     def as_dict(self) -> dict[str, Any]:
         """The document of ``--json``."""
@@ -142,13 +148,17 @@ class Run:
         self._spark: SparkSession | None = None
         self._opening: Future[None] | None = None
         self._half_hours: int | None = None
+        self._seen: Callable[[], StageReport] | None = None
         self.started_at = self.clock()
         run_id = f"{self.started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         self.report = Report(run_id, self.command)
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        """The lake locked and its tables there; afterwards, whatever happened, one row in ``ops.runs``."""
+        """The lake locked and its tables there; afterwards, whatever happened, one row in ``ops.runs``.
+
+        A call that is refused before its first stage has done anything leaves none.
+        """
         session.check()
         with locked(self.settings):
             store = Store(self._opened, self.settings.root)
@@ -171,6 +181,8 @@ class Run:
             except BaseException as error:
                 self.report.status = "failed"
                 self.report.error = endings.sentence(error)
+                if isinstance(error, UsageError) and self.report.is_untouched:
+                    raise  # refused before anything was done: that is no run
                 try:
                     self._record()
                 except Exception as second:  # noqa: BLE001 (whatever it is, the first error is the one to tell)
@@ -212,12 +224,16 @@ class Run:
         return self._spark
 
     def stage(self, work: Callable[[], StageReport]) -> StageReport:
-        """Do one stage, timed and reported."""
+        """Do one stage, timed and reported; of one that stops, what it has seen by then."""
         began = time.perf_counter()
+        self._seen = None
         try:
             done = work()
-        except GateError as stopped:
-            self.report.stages.append(replace(stopped.report, seconds=time.perf_counter() - began))
+        except BaseException as stopped:
+            seen = stopped.report if isinstance(stopped, GateError) else self._seen and self._seen()
+            if seen is not None:
+                seconds = time.perf_counter() - began
+                self.report.stages.append(replace(seen, status="failed", seconds=seconds))
             raise
         done = replace(done, seconds=time.perf_counter() - began)
         self.report.stages.append(done)
@@ -320,12 +336,11 @@ class Run:
                 asked_for = sum(len(window.span()) for window in windows)
                 self._expect(lambda: asked_for + scope.pending_periods(self.work, full=full))
             landing = self._landing("bronze", source.identity, known)
+            self._seen = partial(_landed, "bronze", landing, bronze.version)
             self.report.failures = await ingest.land_from_api(client, windows, landing)
-        done = StageReport("bronze", landing.version, landing.counts(), {BRONZE.name: bronze.version})
         if self.report.failures:
-            self.report.stages.append(done)
             raise unreachable(self.report.failures)
-        return done
+        return self._seen()
 
     def _take_in(self, paths: Sequence[Path], source: str | None, received_at: ReceivedAt) -> StageReport:
         bronze = self.work.snapshot(BRONZE)
@@ -333,21 +348,20 @@ class Run:
         source = source or known.source or PUBLIC_API
         check_source(known.source, source, self.settings.root)
         landing = self._landing("import", source, known)
+        self._seen = partial(_landed, "import", landing, bronze.version)
         largest = int(self.settings.api.max_body_mib * MIB)
         for file in ingest.land_from_files(paths, landing, received_at, largest=largest):
             self.listener.left_out(file)
             if not file.is_empty:
                 self.report.bad_files.append(file)
-        done = StageReport("import", landing.version, landing.counts(), {BRONZE.name: bronze.version})
         if self.report.bad_files:
-            self.report.stages.append(done)
             first = self.report.bad_files[0]
             others = f" and {len(self.report.bad_files) - 1} more" if len(self.report.bad_files) > 1 else ""
             raise LakehouseError(
                 f"{first.name}{others} left out because it is not a response of the API that can be read: "
-                f"{first.reason}; {landing.inserted} response(s) went in."
+                f"{first.reason}; {counted(landing.inserted, 'response')} went in."
             )
-        return done
+        return self._seen()
 
     def _landing(self, stage: str, source: str, known: Held) -> Landing:
         batch = int(self.settings.fetch.landing_mib * MIB)
@@ -367,10 +381,9 @@ class Run:
         """The row of this run: its number is the lake version."""
         store, report = self.work.store, self.report
         report.error = without_logins(report.error) if report.error else report.error
-        report.lake_version = self.work.lake_version
         report.versions = {table.name: self.work.snapshot(table).version for table in TABLES if table is not RUNS}
         row = {
-            "lake_version": report.lake_version,
+            "lake_version": self.work.lake_version,
             "run_id": report.run_id,
             "command": report.command,
             "status": report.status,
@@ -400,6 +413,12 @@ class Run:
             "quality": [{"stage": done.stage, **asdict(result)} for done in report.stages for result in done.quality],
         }
         delta_log.append(store.path(RUNS), [row], self.work.commit(self.command).to_json())
+        report.lake_version = self.work.lake_version
+
+
+def _landed(stage: str, landing: Landing, read: int) -> StageReport:
+    """What a stage has landed by now."""
+    return StageReport(stage, landing.version, landing.counts(), {BRONZE.name: read})
 
 
 def _next_lake_version(store: Store) -> int:

@@ -16,6 +16,7 @@ from lakehouse.pipeline import Listener
 from lakehouse.refinement.stages import StageReport
 from lakehouse.text import visible, without_logins
 from lakehouse.windows import Span, Window
+from lakehouse.wording import counted
 
 LINE_SECONDS = 5.0
 """Without a terminal, a line of progress at most this often."""
@@ -36,7 +37,7 @@ class Narrator(Listener):
 
     def tables_missing(self, root: str, count: int) -> None:
         """Say where tables are made; it takes seconds."""
-        self._say(f"lake: creates {count} tables in {root}")
+        self._say(f"lake: creates {counted(count, 'table')} in {root}")
 
     def stage_began(self, stage: str) -> None:
         """Say which stage begins."""
@@ -46,8 +47,8 @@ class Narrator(Listener):
         """Say how many requests follow and why; show the bar."""
         self._windows, self._began = len(windows), self._timer()
         self._last_line = self._began
-        why = ", ".join(f"{sum(map(len, spans)):,} half-hours {reason}" for reason, spans in reasons.items())
-        self._say(f"bronze: {len(windows):,} requests ({why or 'nothing to ask for'})")
+        why = ", ".join(f"{counted(sum(map(len, spans)), 'half-hour')} {reason}" for reason, spans in reasons.items())
+        self._say(f"bronze: {counted(len(windows), 'request')} ({why or 'nothing to ask for'})")
         if windows and self._out.isatty():
             self._bar = Progress(
                 TextColumn("bronze"),
@@ -104,7 +105,7 @@ class Narrator(Listener):
         if self._windows:
             seconds = self._timer() - self._began
             self._say(
-                f"bronze: {self._ended:,} of {self._windows:,} requests in {seconds:.1f} s, {self._detail()}, "
+                f"bronze: {self._ended:,} of {counted(self._windows, 'request')} in {seconds:.1f} s, {self._detail()}, "
                 f"{self._failures} failed"
             )
             self._windows = 0
@@ -116,13 +117,15 @@ class Narrator(Listener):
         elif now - self._last_line >= LINE_SECONDS:
             self._last_line = now
             left = (now - self._began) / self._ended * (self._windows - self._ended)
-            self._say(f"bronze: {self._ended:,}/{self._windows:,} requests, {self._detail()}, {left:.0f} s left")
+            self._say(
+                f"bronze: {self._ended:,}/{counted(self._windows, 'request')}, {self._detail()}, {left:.0f} s left"
+            )
 
     def _detail(self) -> str:
         rate = self._ended / max(self._timer() - self._began, 1e-3)
         return (
-            f"{self._half_hours:,} half-hours, {self._bytes / 2**20:,.1f} MiB, {rate:.1f} requests/s, "
-            f"{self._retries} retries"
+            f"{counted(self._half_hours, 'half-hour')}, {self._bytes / 2**20:,.1f} MiB, {rate:.1f} requests/s, "
+            f"{self._retries} {'retry' if self._retries == 1 else 'retries'}"
         )
 
     def _say(self, line: str) -> None:

@@ -169,7 +169,7 @@ def test_gives_one_json_document_and_keeps_stdout_clean(
     assert code == 0
     assert [stage["stage"] for stage in document["stages"]] == ["bronze"]
     assert document["stages"][0]["counts"] == {"received": 1, "duplicates": 0, "inserted": 1, "empty": 0}
-    assert "bronze: 1 requests" in err
+    assert "bronze: 1 request (" in err
     code, out, _ = call("status", "--json")
     assert json.loads(out)["tables"][0] == {
         **{"table": "bronze.regional_intensity", "version": 1, "files": 1, "rows": 1},

@@ -231,7 +231,7 @@ sys.exit(code)
     told = call()
     assert "upstream empty" in told
     assert "52 of 96 half-hours from 2024-01-01T00:00:00Z to 2024-01-03T00:00:00Z lack something." in told
-    assert "1 response(s) have not gone into Silver yet" in told
+    assert "1 response has not gone into Silver yet" in told
 
 
 def test_finds_the_holes_of_eight_years_at_once(lake: Settings) -> None:

@@ -91,7 +91,8 @@ def test_names_a_figure_that_is_not_what_it_rests_on(
     assert cli.exit_code([*arguments, "--json"]) == 3
     said = capfd.readouterr()
     document = json.loads(said.out)
-    assert not document["agrees"]
+    assert (document["agrees"], document["status"], document["exit_code"]) == (False, "failed", 3)
+    assert said.err.endswith(f"error: {document['error']}\n")
     assert set(document["disagreements"]) == {
         "gold.intensity_avg",
         "gold.intensity_min",
@@ -99,7 +100,7 @@ def test_names_a_figure_that_is_not_what_it_rests_on(
         "silver 01:00 fuel_gas",
     }
     assert document["disagreements"]["gold.intensity_avg"] == {"table": 110.0, "recomputed": 117.67}
-    assert said.err.splitlines()[-1].startswith("error: 4 figure(s) are not what they rest on: gold.intensity_avg")
+    assert said.err.splitlines()[-1].startswith("error: 4 figures are not what they rest on: gold.intensity_avg")
 
 
 def test_explains_the_lake_as_it_is_not_as_the_last_run_left_it(

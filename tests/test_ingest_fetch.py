@@ -285,10 +285,14 @@ def test_keeps_what_came_names_what_did_not_and_goes_on_from_there(
         return Run(lake, "bronze", client_options={"sleep": no_wait, "timer": lambda: 0.0})
 
     with (first := run()).recorded():
-        with pytest.raises(ApiUnavailableError, match=r"1 window\(s\) could not be fetched.*HTTP 503") as caught:
+        with pytest.raises(ApiUnavailableError, match=r"^1 window could not be fetched.*HTTP 503") as caught:
             first.fetch(at("2023-12-20"), at("2023-12-26"))
         first.derive(["silver"])
     assert caught.value.exit_code == 4
+    stopped = first.report.stages[0]
+    assert (stopped.stage, stopped.status, stopped.version) == ("bronze", "failed", 1)
+    assert dict(stopped.counts) == {"received": 5, "duplicates": 0, "inserted": 5, "empty": 1}
+    assert stopped.seconds > 0
     assert len(bronze_rows(lake)) == 5
 
     def missing() -> list[tuple[str, ...]]:

@@ -464,7 +464,7 @@ def test_ends_with_1_for_bad_files_and_not_for_empty_answers(
     (folder / "c.json").write_bytes(b"<html>")
     (folder / "d.json").write_bytes(b"")
     (folder / "e.json").write_bytes(CURRENT)
-    with pytest.raises(LakehouseError, match=r"c\.json and 1 more left out .*; 2 response\(s\) went in") as caught:
+    with pytest.raises(LakehouseError, match=r"c\.json and 1 more left out .*; 2 responses went in") as caught:
         run_with(lake, lambda run: run.take_in([folder], None, ReceivedAt(NOON)), "import")
     assert caught.value.exit_code == 1
     assert [row["source_file"] for row in bronze_rows(lake)] == ["a.json", "e.json"]

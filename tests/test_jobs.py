@@ -15,9 +15,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 SUBMIT = PROJECT / ".venv" / "bin" / "spark-submit"
 
 
-# spark-submit sends what a Python program writes to stderr to its own stdout.
-
-
 def submit(job: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     if not SUBMIT.exists():
         pytest.skip(f"needs {SUBMIT}, which make setup installs")
@@ -51,7 +48,8 @@ def test_submits_the_four_jobs_one_after_the_other(tmp_path: Path, simulator: Th
     ):
         done = submit(job, *arguments, "--json", **variables)
         assert done.returncode == 0, done.stderr
-        document = json.loads(done.stdout.strip().splitlines()[-1])
+        document = json.loads(done.stdout)  # and nothing else: progress goes to stderr
+        assert f"{job}: begins" in done.stderr
         found[job] = document["stages"][0]["counts"]["inserted"]
     assert found == {"bronze": 1, "silver": 1728, "gold": 36, "export": 36}
 
@@ -59,11 +57,14 @@ def test_submits_the_four_jobs_one_after_the_other(tmp_path: Path, simulator: Th
 def test_returns_the_contracts_exit_codes(tmp_path: Path) -> None:
     variables = {"LAKEHOUSE_ROOT": str(tmp_path / "lake"), "LAKEHOUSE_API__URL": "http://127.0.0.1:9"}
     done = submit("bronze", "--from", "2024-01-04", "--to", "2024-01-02", **variables)
-    assert done.returncode == 2
-    assert "error: --from 2024-01-04 is not before --to 2024-01-02." in done.stdout + done.stderr
-    done = submit("bronze", "--from", "2024-01-02", "--to", "2024-01-04", **variables)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error: --from 2024-01-04 is not before --to 2024-01-02." in done.stderr
+    done = submit("bronze", "--from", "2024-01-02", "--to", "2024-01-04", "--json", **variables)
     assert done.returncode == 4
-    assert "error: The API at http://127.0.0.1:9 cannot be asked" in done.stdout + done.stderr
+    document = json.loads(done.stdout)
+    assert (document["status"], document["exit_code"]) == ("failed", 4)
+    assert document["error"].startswith("The API at http://127.0.0.1:9 cannot be asked")
+    assert f"error: {document['error']}" in done.stderr
 
 
 def test_refuses_to_run_without_the_properties_file(tmp_path: Path) -> None:
@@ -77,5 +78,6 @@ def test_refuses_to_run_without_the_properties_file(tmp_path: Path) -> None:
         timeout=300,
     )
     assert done.returncode == 2
-    assert "call spark-submit --properties-file spark-defaults.conf" in done.stdout + done.stderr
+    assert done.stdout == ""
+    assert "call spark-submit --properties-file spark-defaults.conf" in done.stderr
     assert settings.load({"root": str(tmp_path)}).root == str(tmp_path)

@@ -58,11 +58,11 @@ def test_writes_plain_lines_to_a_file(told: Callable[[io.StringIO], str]) -> Non
         "bronze: begins",
         "bronze: 4 requests (192 half-hours new)",
         "bronze: 2024-01-03T00:30Z HTTP 503; again in 2.3 s",
-        "bronze: 2/4 requests, 96 half-hours, 2.0 MiB, 0.2 requests/s, 1 retries, 12 s left",
+        "bronze: 2/4 requests, 96 half-hours, 2.0 MiB, 0.2 requests/s, 1 retry, 12 s left",
         "bronze: 2024-01-04T00:30Z failed: HTTP 404",
         "bronze: 2024-01-05T00:30Z refused as too long, asked in two halves",
         "import: a.json left out: it is not valid JSON",
-        "bronze: 3 of 5 requests in 24.0 s, 96 half-hours, 2.0 MiB, 0.1 requests/s, 1 retries, 1 failed",
+        "bronze: 3 of 5 requests in 24.0 s, 96 half-hours, 2.0 MiB, 0.1 requests/s, 1 retry, 1 failed",
         "bronze: 2 received, 2 inserted (version 3, 24.0 s)",
     ]
 
@@ -72,7 +72,7 @@ def test_draws_a_bar_on_a_terminal(told: Callable[[io.StringIO], str], monkeypat
     written = told(Terminal())
     assert "━" in written
     assert "3/4" in written
-    assert "96 half-hours, 2.0 MiB, 0.2 requests/s, 1 retries" in written
+    assert "96 half-hours, 2.0 MiB, 0.2 requests/s, 1 retry" in written
     assert "0:00:01" in written  # left
     assert "bronze: 3 of 5 requests in 24.0 s" in written
 

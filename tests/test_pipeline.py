@@ -19,6 +19,7 @@ from lakehouse.lake.store import Store
 from lakehouse.lake.tables import RUNS
 from lakehouse.pipeline import STAGES, Report, Run
 from lakehouse.postgres import PostgresTarget, connect
+from lakehouse.refinement.stages import StageReport
 from lakehouse.settings import Settings
 from lakehouse.simulator import ThreadedSimulator
 from lakehouse.spark import session
@@ -227,6 +228,7 @@ def test_refuses_to_mix_two_sources(
     run_with(chosen, lambda run: run.fetch(at("2024-01-04"), at("2024-01-05")))
     with pytest.raises(SourceMismatchError, match=r"was filled from simulator:seed=42, not from https://api\.carbon"):
         run_with(chosen, lambda run: run.take_in([tmp_path], "https://api.carbonintensity.org.uk", ReceivedAt(None)))
+    assert run_with(chosen, lambda run: run.derive([])).lake_version == 2  # a refused call is no run
 
 
 def test_leaves_a_file_that_is_no_response_out(
@@ -245,20 +247,38 @@ def test_says_when_a_stage_before_is_missing(
 
 
 def test_keeps_one_row_a_run_with_its_versions(
-    spark: SparkSession, lake_root: str, settings_for: Callable[..., Settings], run_with: RunWith
+    spark: SparkSession, lake_root: str, settings_for: Callable[..., Settings], run_with: RunWith, tmp_path: Path
 ) -> None:
     chosen = settings_for(lake_root)
+    (tmp_path / "bad.json").write_text('{"hello": 1}')
+    with pytest.raises(LakehouseError):
+        run_with(chosen, lambda run: run.take_in([tmp_path / "bad.json"], None, ReceivedAt(None)), "import")
     with pytest.raises(UsageError):
         run_with(chosen, lambda run: run.take_in([Path("/does/not/exist")], None, ReceivedAt(None)), "import")
     run_with(chosen, lambda run: run.derive(["silver"]), "silver")
+    with pytest.raises(AssertionError):
+        run_with(chosen, lambda run: run.stage(_without_a_word), "silver")
+    with pytest.raises(KeyboardInterrupt):
+        run_with(chosen, lambda run: run.stage(_interrupted), "silver")
     Store(spark, lake_root).register()
     rows = spark.sql("SELECT lake_version, command, status, error, versions FROM ops.runs ORDER BY 1").collect()
     assert [(row.lake_version, row.command, row.status) for row in rows] == [
         (1, "import", "failed"),
         (2, "silver", "ok"),
+        (3, "silver", "failed"),
+        (4, "silver", "failed"),
     ]
-    assert rows[0].error == "/does/not/exist does not exist."
+    assert "bad.json left out because it is not a response of the API: " in rows[0].error
+    assert [row.error for row in rows[2:]] == ["AssertionError", "interrupted"]
     assert rows[1].versions["silver.regional_half_hourly"] == 0
+
+
+def _without_a_word() -> StageReport:
+    raise AssertionError
+
+
+def _interrupted() -> StageReport:
+    raise KeyboardInterrupt
 
 
 def test_gives_json_that_a_program_can_read(

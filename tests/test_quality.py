@@ -146,6 +146,7 @@ def test_stops_before_it_writes_anything(lake: Lake) -> None:
     assert lake.versions() == before
     assert (frozen.value.exit_code, failed.value.exit_code) == (3, 3)
     assert failed.value.report.status == "failed"
+    assert frozen.value.report.counts == {"received": 3, "duplicates": 0, "quarantined": 1}
     assert RuleResult("names_expected", "fail", 1, 3) in failed.value.report.quality
     assert RuleResult("mix_is_whole", "fail", 0, 3) in failed.value.report.quality
     assert lake.silver().counts["inserted"] == 2

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.errors import LakehouseError, LakeLockedError, UsageError
-from lakehouse.history import look, manifests, portable, releases, reproduction
+from lakehouse.history import look, manifests, portable, query, releases, reproduction
 from lakehouse.lake.locking import locked
 from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, RUNS, SILVER
 from lakehouse.refinement import quality, quarantine
@@ -80,6 +80,16 @@ def test_is_a_lake_by_itself_that_nobody_writes(chosen: Settings, settings_of: C
     assert [(table["table"], table["rows"]) for table in look.status(own)["tables"]][3] == (GOLD.name, 2)
     with pytest.raises(UsageError, match="is a release and stays as it is"), locked(own):
         pass
+
+
+def test_is_not_written_by_a_query(chosen: Settings, settings_of: Callable[..., Settings]) -> None:
+    files = sorted(Path(chosen.root).rglob("*"))
+    delete = f"WITH x AS (SELECT 1) DELETE FROM {GOLD.name} WHERE regionid = 13"
+    for settings, at in ((chosen, "first"), (settings_of(str(place(chosen))), None)):
+        with pytest.raises(UsageError, match="`lakehouse sql` only looks"):
+            query.select(settings, delete, 1, at)
+        assert query.select(settings, f"SELECT count(*) AS n FROM {GOLD.name}", 1, at) == ([{"n": 2}], False)
+    assert sorted(Path(chosen.root).rglob("*")) == files
 
 
 def test_outlives_the_lakes_own_tables(chosen: Settings, released: Lake) -> None:

@@ -19,6 +19,7 @@ from lakehouse.cli import looking, releasing, services, writing
 from lakehouse.cli.options import app, given, help_alone
 from lakehouse.errors import ExitCode, LakehouseError
 from lakehouse.text import VisibleFormatter, visible, without_logins
+from lakehouse.wording import in_one_line
 
 __all__ = ["app", "exit_code", "looking", "main", "releasing", "services", "writing"]
 INTERRUPTED = 130
@@ -46,6 +47,14 @@ def common(
     help_alone(context)
 
 
+def job(command: str) -> None:
+    """A command with the arguments of this process, as a file in ``jobs/`` that ``spark-submit`` was given."""
+    from lakehouse.spark import submitted
+
+    submitted.keep_stdout_clean()
+    main([command, *sys.argv[1:]])
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with the contract's exit code."""
     gc.freeze()  # what has been imported stays: the collector passes it over
@@ -58,36 +67,54 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def exit_code(arguments: list[str]) -> int:
-    """Run a command and give its exit code; every mistake is one sentence on stderr."""
+    """Run a command and give its exit code.
+
+    Every mistake is one sentence on stderr and, with ``--json``, one document on stdout, which nothing else is on.
+    """
+    given.found = {}
+    code, sentence = _done(arguments)
+    if sentence is None:
+        return code
+    sentence = without_logins(sentence)
+    print(f"error: {visible(sentence)}", file=sys.stderr)
+    if _wants_json(arguments):
+        from lakehouse import console
+
+        console.print_json({**given.found, "status": "failed", "error": sentence, "exit_code": int(code)})
+    return code
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    """Also of a call that cannot be understood; what follows ``--`` is for another program."""
+    return "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
+
+
+def _done(arguments: list[str]) -> tuple[int, str | None]:
+    """Run a command: its exit code and, of a failure, the sentence."""
     try:
         code = int(app(arguments, standalone_mode=False, prog_name="lakehouse") or 0)
         if code == INTERRUPTED:  # typer has made this of Ctrl-C
             raise KeyboardInterrupt
-        return code
+        return code, None
     except typer.Exit as leaving:
-        return int(leaving.exit_code)
+        return int(leaving.exit_code), None
     except TyperException as error:
-        _complain(str(error))
-        return ExitCode.USAGE
+        return ExitCode.USAGE, in_one_line(str(error))
     except LakehouseError as error:
         said = " ".join((str(error), *getattr(error, "__notes__", ())))
-        _complain(endings.advised(said) if error.exit_code == ExitCode.FAILED else said)
-        return error.exit_code
+        return error.exit_code, endings.advised(said) if error.exit_code == ExitCode.FAILED else said
     except (KeyboardInterrupt, typer.Abort):
-        _complain("interrupted; what was committed stays, and the same command goes on from there.")
-        return INTERRUPTED
+        return INTERRUPTED, "interrupted; what was committed stays, and the same command goes on from there."
     except BrokenPipeError:
         sys.stderr.close()
-        return ExitCode.OK
+        return ExitCode.OK, None
     except Exception as error:
         if given.debug:
             raise
         if stopped := _stopped_by_us(error):
-            _complain(str(stopped))
-            return stopped.exit_code
-        known = endings.known(error)
-        _complain(known or f"{endings.sentence(error)} (unexpected; lakehouse --debug ... shows where)")
-        return ExitCode.FAILED
+            return stopped.exit_code, str(stopped)
+        unexpected = f"{endings.sentence(error)} (unexpected; lakehouse --debug ... shows where)"
+        return ExitCode.FAILED, endings.known(error) or unexpected
 
 
 def _stopped_by_us(error: Exception) -> LakehouseError | None:
@@ -95,7 +122,3 @@ def _stopped_by_us(error: Exception) -> LakehouseError | None:
     loaded = sys.modules.get("lakehouse.spark.session")
     stopped: LakehouseError | None = loaded.stopped_by_us(error) if loaded else None
     return stopped
-
-
-def _complain(sentence: str) -> None:
-    print(f"error: {visible(without_logins(sentence))}", file=sys.stderr)

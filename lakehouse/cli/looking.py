@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.options import At, AtNumber, Force, From, Json, To, app, chosen, day
+from lakehouse.cli.options import At, AtNumber, Force, From, Json, To, app, chosen, day, given
 from lakehouse.errors import QualityError, UsageError
 from lakehouse.windows import parse_day
+from lakehouse.wording import counted
 
 
 @app.command()
@@ -22,7 +23,7 @@ def plan(start: From = None, end: To = None, force: Force = False, as_json: Json
         return
     console.print_rows(planning.summed_up(rows), as_json=False)
     print(
-        f"{total['requests_count']} requests, {total['half_hours']:,} half-hours, "
+        f"{counted(total['requests_count'], 'request')}, {counted(total['half_hours'], 'half-hour')}, "
         f"about {total['bytes'] / 2**20:,.1f} MiB and {total['seconds']:,.0f} s; nothing was written."
     )
 
@@ -43,11 +44,13 @@ def gaps(start: From = None, end: To = None, as_json: Json = False) -> None:
         shown = [{**row, "regions": ", ".join(map(str, row["regions"])) or "all"} for row in rows]
         console.print_rows([{k: v for k, v in row.items() if k != "answered_at"} for row in shown], as_json=False)
     print(
-        f"{found.half_hours:,} of {len(found.span):,} half-hours from {console.text(found.span.start)} to "
-        f"{console.text(found.span.end)} lack something."
+        f"{found.half_hours:,} of {counted(len(found.span), 'half-hour')} from {console.text(found.span.start)} to "
+        f"{console.text(found.span.end)} {'lacks' if found.half_hours == 1 else 'lack'} something."
     )
     if found.unrefined:
-        print(f"{found.unrefined} response(s) have not gone into Silver yet, so their regions were not looked at.")
+        have = "has" if found.unrefined == 1 else "have"
+        responses = counted(found.unrefined, "response")
+        print(f"{responses} {have} not gone into Silver yet, so their regions were not looked at.")
 
 
 @app.command()
@@ -118,7 +121,7 @@ def diff(
         console.print_rows([row.as_row() for row in found.rows], as_json=False)
     console.say(found.describe())
     if found.differing > len(found.rows):
-        print(f"(the first {len(found.rows)} rows; --limit shows more)", file=sys.stderr)
+        print(f"(the first {counted(len(found.rows), 'row')}; --limit shows more)", file=sys.stderr)
 
 
 Region = Annotated[int, typer.Option("--region", help="A region's id, 1 to 18; see gold.dim_region.")]
@@ -136,13 +139,18 @@ def explain(
     from lakehouse.history import explanation, narration
 
     found = explanation.explain(chosen(), region, parse_day(date, "--date").date(), at)
-    if as_json:
-        console.print_json(found.as_dict())
-    else:
+    given.found = found.as_dict()
+    if not as_json:
         narration.tell_explanation(found)
+    elif found.agrees:
+        console.print_json(found.as_dict())
     if not found.agrees:
         count = len(found.disagreements)
-        raise QualityError(f"{count} figure(s) are not what they rest on: {found.first_disagreement()}.")
+        are = "is not what it rests on" if count == 1 else "are not what they rest on"
+        raise QualityError(
+            f"{counted(count, 'figure')} {are}: {found.first_disagreement()}; after a change by hand "
+            "`lakehouse run --stages silver,gold,export` makes them so again."
+        )
 
 
 @app.command()
@@ -185,7 +193,7 @@ def sql(
     rows, is_cut = queries.select(chosen(), query, limit, at)
     console.print_rows(rows, as_json=as_json)
     if is_cut:
-        print(f"(the first {limit} rows; --limit shows more)", file=sys.stderr)
+        print(f"(the first {counted(limit, 'row')}; --limit shows more)", file=sys.stderr)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """What the commands share: the application, flags that stand before a command, and how arguments are read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,11 +43,13 @@ AtNumber = Annotated[int | None, typer.Option("--at", min=1, metavar="N", help="
 
 
 class _Given:
-    """Flags that stand before the command."""
+    """What belongs to one call of the command line: the flags before the command, and what it has found."""
 
     def __init__(self) -> None:
         self.flags: dict[str, Any] = {}
         self.debug = False
+        self.found: Mapping[str, Any] = {}
+        """What a command that fails says with ``--json`` beside that."""
 
 
 given = _Given()
@@ -72,11 +74,14 @@ def recorded(command: str, work: "Callable[[Run], object]", *, as_json: bool, ac
     try:
         with started.recorded():
             work(started)
+    except BaseException:
+        given.found = started.report.as_dict()
+        raise
     finally:
         narrator.close()
-        if as_json:
-            console.print_json(started.report.as_dict())
-    if not as_json:
+    if as_json:
+        console.print_json(started.report.as_dict())
+    else:
         typer.echo(f"lake version {started.report.lake_version}, run {started.report.run_id}: ok", err=True)
 
 

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.options import AtNumber, Json, app, chosen, help_alone
+from lakehouse.cli.options import AtNumber, Json, app, chosen, given, help_alone
 from lakehouse.errors import QualityError
+from lakehouse.wording import counted
 
 release = typer.Typer(
     help="Copies of the lake that stay as they are, to be cited.", invoke_without_command=True, callback=help_alone
@@ -74,8 +75,11 @@ def verify(name: Name, as_json: Json = False) -> None:
     from lakehouse.history import releases
 
     found = releases.verify(chosen(), name)
-    console.print_rows([each.as_row() for each in found], as_json=as_json)
+    rows = [each.as_row() for each in found]
+    given.found = {"tables": rows}
     broken = [each.table for each in found if not each.is_whole]
+    if not (as_json and broken):
+        console.print_rows(rows, as_json=as_json)
     if broken:
         raise QualityError(
             f"Release {name} is no longer what it was: {', '.join(broken)}; bring it back from a backup."
@@ -115,13 +119,15 @@ def reproduce(name: Name, as_json: Json = False) -> None:
     from lakehouse.history import reproduction
 
     found = reproduction.reproduce(chosen(), name, tell=lambda line: typer.echo(line, err=True))
-    if as_json:
-        console.print_json(found.as_dict())
-    else:
+    given.found = found.as_dict()
+    if not as_json:
         for table in found.comparisons:
             if table.rows:
                 console.print_rows([row.as_row() for row in table.rows], as_json=False)
         console.say(*found.describe())
+    elif found.is_identical:
+        console.print_json(found.as_dict())
     if not found.is_identical:
         differing = sum(each.differing for each in found.comparisons)
-        raise QualityError(f"Release {name} is not what its Bronze gives today: {differing:,} rows differ.")
+        differ = f"{counted(differing, 'row')} {'differs' if differing == 1 else 'differ'}"
+        raise QualityError(f"Release {name} is not what its Bronze gives today: {differ}.")

@@ -18,6 +18,7 @@ from lakehouse.cli.options import (
     app,
     chosen,
     day,
+    given,
     help_alone,
     recorded,
     time,
@@ -34,7 +35,7 @@ ALL_STAGES = "bronze,silver,gold,export"
 def run(
     start: From = None,
     end: To = None,
-    stages: Annotated[str, typer.Option(help="Which stages, in this order.")] = ALL_STAGES,
+    stages: Annotated[str, typer.Option(help="Which of them, in this order.")] = ALL_STAGES,
     force: Force = False,
     full_refresh: Full = False,
     accept_loss: Accept = False,
@@ -45,6 +46,10 @@ def run(
     unknown = [stage for stage in wanted if stage not in ALL_STAGES.split(",")]
     if unknown or not wanted:
         raise UsageError(f"--stages takes some of {ALL_STAGES}, not {stages!r}.")
+    if wanted != [stage for stage in ALL_STAGES.split(",") if stage in wanted]:
+        raise UsageError(f"--stages is {stages!r}, but a run has one order, and each stage once: {ALL_STAGES}.")
+    if "bronze" not in wanted and (unused := _of_bronze_alone(start, end, force=force)):
+        raise UsageError(f"{unused} says what to fetch, but --stages is {stages!r}: add bronze, or leave it out.")
     _do("run", wanted, start, end, force=force, full=full_refresh, accept_loss=accept_loss, as_json=as_json)
 
 
@@ -80,7 +85,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Make PostgreSQL equal to Gold, or prove that it is."""
-    if sum(given is not None for given in (version, at, release)) > 1:
+    if sum(each is not None for each in (version, at, release)) > 1:
         raise UsageError("--version, --at and --release each say which Gold is meant: give one of them.")
     state = str(at) if at is not None else release
     if verify and not repair:
@@ -99,16 +104,17 @@ def _verify(version: int | None, at: int | None, release: str | None, *, as_json
     from lakehouse.publishing import verification
 
     found = verification.verify(chosen(), version, str(at) if at is not None else release)
-    if as_json:
-        console.print_json(found.as_dict())
-    elif found.differences:
-        console.print_rows([difference.as_row() for difference in found.differences], as_json=False)
+    given.found = found.as_dict()
     if found.differences:
+        if not as_json:
+            console.print_rows([difference.as_row() for difference in found.differences], as_json=False)
         named = {"version": version, "at": at, "release": release}
         meant = next((f"--{option} {value}" for option, value in named.items() if value is not None), "--repair")
         raise QualityError(
             f"{found.describe()}; `lakehouse export {meant}` makes it equal, `lakehouse export` brings the newest."
         )
+    if as_json:
+        console.print_json(found.as_dict())
     print(found.describe(), file=sys.stderr)
 
 
@@ -185,6 +191,11 @@ def quarantine_list(
 def quarantine_replay(as_json: Json = False) -> None:
     """Judge the refused pieces by the rules of now; what is good moves into Silver, the rest stays."""
     recorded("quarantine replay", lambda started: started.judge_again(), as_json=as_json)
+
+
+def _of_bronze_alone(start: str | None, end: str | None, *, force: bool) -> str | None:
+    """The first option given that only the stage Bronze heeds."""
+    return next((name for name, is_there in (("--from", start), ("--to", end), ("--force", force)) if is_there), None)
 
 
 def _do(

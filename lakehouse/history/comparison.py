@@ -13,6 +13,7 @@ from lakehouse.lake import delta_log
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import Table
 from lakehouse.settings import Settings
+from lakehouse.wording import counted
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
 SHOWN = 1000
@@ -58,7 +59,7 @@ class Comparison:
     def describe(self) -> str:
         """One line."""
         if not self.differing:
-            return f"{self.table}: {self.after} equals {self.before}, {self.rows_after:,} rows"
+            return f"{self.table}: {self.after} equals {self.before}, {counted(self.rows_after, 'row')}"
         counts = ", ".join(f"{self.counts[kind]:,} {kind}" for kind in (ADDED, REMOVED, CHANGED))
         columns = ", ".join(f"{name} in {count:,}" for name, count in self.by_column.items() if count)
         return f"{self.table}: from {self.before} to {self.after} {counts}{f' ({columns})' if columns else ''}"

@@ -64,7 +64,9 @@ def read(settings: Settings, name: str) -> dict[str, Any]:
         with files.open_input_stream(f"{path}/{FILE}") as stream:
             found: dict[str, Any] = json.loads(stream.read())
     except (OSError, ValueError) as error:
-        raise LakehouseError(f"{place(settings, name)}/{FILE} cannot be read: {error}.") from error
+        raise LakehouseError(
+            f"{place(settings, name)}/{FILE} cannot be read: {error}; bring it back from a backup."
+        ) from error
     return found
 
 

@@ -16,6 +16,7 @@ from lakehouse.history import manifests, states
 from lakehouse.lake import delta_log, dictionary
 from lakehouse.lake.tables import DIM_REGION, GOLD, Table
 from lakehouse.settings import Settings
+from lakehouse.wording import counted
 
 PUBLISHED = (GOLD, DIM_REGION)
 SUMS = "SHA256SUMS"
@@ -90,7 +91,7 @@ def _plain(value: Any) -> Any:
 def describe(manifest: Mapping[str, Any]) -> str:
     """A release for a person, in lines."""
     tables = "\n".join(
-        f"  {name}: {about['rows']:,} rows of version {about['source_version']}, checksum {about['checksum']}"
+        f"  {name}: {counted(about['rows'], 'row')} of version {about['source_version']}, checksum {about['checksum']}"
         for name, about in manifest["tables"].items()
     )
     note = f"\n{manifest['note']}" if manifest["note"] else ""

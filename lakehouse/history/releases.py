@@ -28,6 +28,7 @@ from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, RUNS, SI
 from lakehouse.refinement.quality import RULES
 from lakehouse.settings import Settings
 from lakehouse.spark import session
+from lakehouse.wording import counted
 
 RELEASED = (BRONZE, SILVER, QUARANTINE, GOLD, DIM_REGION, RUNS)
 """What a release copies. The runs are those up to its lake version."""
@@ -48,7 +49,7 @@ class Plan:
 
     def describe(self) -> str:
         """One line."""
-        size = f"{self.bytes / 2**20:,.1f} MiB in {self.files:,} files"
+        size = f"{self.bytes / 2**20:,.1f} MiB in {counted(self.files, 'file')}"
         return f"release {self.name}: copies {size} of {self.state.name}"
 
 
@@ -125,7 +126,9 @@ def _copied(settings: Settings, plan: Plan, now: datetime, note: str) -> dict[st
         copied = copy.append(rows, table, commit).version
         after = contents.of(copy.read(table, copied), table.column_names)
         if before != after:
-            raise LakehouseError(f"The copy of {table.name} is not what it was made of; the release was taken back.")
+            raise LakehouseError(
+                f"The copy of {table.name} is not what it was made of; the release was taken back, make it again."
+            )
         target = _opened(copy.path(table), copied)
         tables[table.name] = {
             "source_version": source.version,
@@ -262,7 +265,10 @@ def verify(settings: Settings, name: str) -> list[Checked]:
     manifest = manifests.read(settings, name)
     stated = {table: Contents(about["rows"], about["checksum"]) for table, about in manifest["tables"].items()}
     if overall(stated) != manifest["checksum"]:
-        raise LakehouseError(f"The manifest of release {name} was changed: its checksum is not that of its tables.")
+        raise LakehouseError(
+            f"The manifest of release {name} was changed: its checksum is not that of its tables; bring it back from a "
+            "backup."
+        )
     store = Store(session.open_session(), manifests.place(settings, name))
     return [_checked(store, table, manifest["tables"][table.name], stated[table.name]) for table in RELEASED]
 

@@ -25,6 +25,7 @@ from lakehouse.refinement.quality import RULES
 from lakehouse.refinement.stages import Work
 from lakehouse.settings import Settings
 from lakehouse.spark import session
+from lakehouse.wording import counted
 
 REBUILT = (SILVER, QUARANTINE, GOLD, DIM_REGION)
 SHOWN = 20
@@ -52,10 +53,8 @@ class Reproduced:
             lines.append(f"Rules that are not what they were: {', '.join(self.rules)}.")
         made_by = self.state.run["made_by"]
         if self.is_identical:
-            rows = sum(each.rows_after for each in self.comparisons)
-            lines.append(
-                f"Identical: {rows:,} rows of {self.state.name}, made by {made_by}, anew by {self.code_version}."
-            )
+            rows = counted(sum(each.rows_after for each in self.comparisons), "row")
+            lines.append(f"Identical: {rows} of {self.state.name}, made by {made_by}, anew by {self.code_version}.")
         return lines
 
     def as_dict(self) -> dict[str, Any]:
@@ -83,7 +82,7 @@ def reproduce(settings: Settings, name: str, tell: Callable[[str], None] = lambd
         store = Store(session.open_session(), place, {BRONZE.name: state.path(BRONZE)})
         store.prepare(*(table for table in TABLES if table is not BRONZE))
         work = Work(store, f"reproduce {name}", provenance.code_version(), provenance.settings_hash(settings))
-        tell(f"silver: from the {state.run['tables'][BRONZE.name]['rows']:,} responses of {state.name}")
+        tell(f"silver: from {counted(state.run['tables'][BRONZE.name]['rows'], 'response')} of {state.name}")
         refining.refine(work, full=True, contract=quarantine.contract(settings))
         tell("gold: from that")
         aggregating.aggregate(work, full=True)

@@ -33,7 +33,7 @@ class State:
             LakehouseError: the state holds no such table.
         """
         if table.name not in self.versions:
-            raise LakehouseError(f"{self.name} holds no {table.name}.")
+            raise LakehouseError(f"{self.name} holds no {table.name}: name a later lake version or release.")
         return self.versions[table.name]
 
     def snapshot(self, table: Table) -> Snapshot:
@@ -45,7 +45,10 @@ class State:
         found = delta_log.open_table(self.path(table), self.version(table))
         if found is None:
             version = self.version(table)
-            raise LakehouseError(f"{self.name} needs version {version} of {table.name}, which can no longer be read.")
+            raise LakehouseError(
+                f"{self.name} needs version {version} of {table.name}, which can no longer be read: name a release of "
+                "its time, or a later lake version."
+            )
         return found
 
 

@@ -10,6 +10,7 @@ from lakehouse.ingestion.api import Client, Failure, Observer, UnusableError
 from lakehouse.ingestion.bronze import Response
 from lakehouse.ingestion.retries import RefusedError, TransientError
 from lakehouse.windows import Window
+from lakehouse.wording import counted
 
 SHORTEST_TO_HALVE = 49
 """Half-hours; a refused window of up to a day is refused for another reason than its length."""
@@ -97,7 +98,7 @@ class _Crew:
 
 def unreachable(failures: Sequence[Failure]) -> LakehouseError:
     """The error of a run whose windows were not all received: by its class, whether to try again later."""
-    what = f"{len(failures)} window(s) could not be fetched"
+    what = f"{counted(len(failures), 'window')} could not be fetched"
     for failure in failures:
         if failure.lasting:
             return LakehouseError(

@@ -19,6 +19,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.lake import damage
 from lakehouse.lake.commits import Pin, commit_id
 from lakehouse.text import storable
+from lakehouse.wording import in_one_line
 
 
 class FeedError(LakehouseError):
@@ -201,7 +202,7 @@ def asked(query: str, **tables: Snapshot) -> pa.Table:
 
 def _reason(error: Exception) -> str:
     """The innermost cause, which is named last, without what it passed through."""
-    said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    said = in_one_line(str(error)) or type(error).__name__
     return re.sub(
         r"^((C Data interface|External|Parquet|Arrow) error: |Failed to fetch metadata for file \S+: )+", "", said
     )
@@ -228,7 +229,7 @@ def append(path: str, rows: Sequence[Mapping[str, Any]], user_metadata: str) -> 
             commit_properties=CommitProperties(custom_metadata={"userMetadata": user_metadata}),
         )
     except (DeltaError, OSError) as error:
-        raise LakehouseError(f"The table at {path} cannot be written: {str(error).splitlines()[0]}") from error
+        raise LakehouseError(f"The table at {path} cannot be written: {_reason(error)}") from error
     return int(snapshot.table.version())
 
 
@@ -260,7 +261,7 @@ def open_table(path: str, version: int | None = None) -> Snapshot | None:
     except (DeltaError, OSError) as error:
         if damage.is_unborn(path):
             return None
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = _reason(error).rstrip(".")
         raise LakehouseError(f"The Delta table at {path} cannot be read: {reason}; {damage.remedy(path)}.") from error
     if version is None and damage.is_newest_commit_empty(path, found.version):  # engines take it for one of nothing
         raise LakehouseError(f"The Delta table at {path} cannot be read: {damage.remedy(path)}.")

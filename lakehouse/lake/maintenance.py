@@ -51,8 +51,13 @@ class Upkeep:
         """Why what is kept is kept."""
         if self.kept == 0:
             return "nothing but the newest version's files"
-        kept = "for ever" if (self.new_retention or self.retention) == FOREVER else self.new_retention or self.retention
-        return f"older versions, kept {kept.removeprefix('interval ')}"
+        return f"older versions, kept {self.how_long}"
+
+    @property
+    def how_long(self) -> str:
+        """The retention of now on, as a person says it."""
+        retention = self.new_retention or self.retention
+        return "for ever" if retention == FOREVER else retention.removeprefix("interval ")
 
     def as_row(self) -> dict[str, object]:
         """For a table of text, and for ``--json``."""
@@ -65,7 +70,7 @@ class Upkeep:
             "goes_bytes": self.goes,
             "goes_files": self.files_to_go,
             "why_kept": self.why,
-            "retention": (self.new_retention or self.retention).removeprefix("interval "),
+            "retention": self.how_long,
         }
 
 

@@ -30,6 +30,7 @@ from lakehouse.refinement.judgement import Found, drifted
 from lakehouse.refinement.quality import Rules
 from lakehouse.refinement.scope import Scope, listed, ranges
 from lakehouse.spark import session
+from lakehouse.wording import in_one_line
 
 MEMORY = "1GiB"
 """What DuckDB may hold (30 years take a quarter of it); beyond that it puts pieces into files."""
@@ -245,10 +246,9 @@ class NearPieces:
         try:
             return self._database.execute(statement, parameters)
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            reason = str(error).splitlines()[0]
             raise LakehouseError(
-                f"The pieces of this run cannot be held in {self._folder.name}: {reason}; make room there, or name "
-                "another place with TMPDIR."
+                f"The pieces of this run cannot be held in {self._folder.name}: {in_one_line(str(error))}; "
+                "make room there, or name another place with TMPDIR."
             ) from error
 
 

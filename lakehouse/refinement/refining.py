@@ -3,6 +3,7 @@
 The pieces are parsed once and kept; everything that is counted is counted of them, before anything is written.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame
@@ -17,11 +18,12 @@ from lakehouse.refinement import silver, stages
 from lakehouse.refinement.far import FarPieces
 from lakehouse.refinement.judgement import Judged
 from lakehouse.refinement.near import NearPieces
-from lakehouse.refinement.quality import DRIFT, FAIL, RULES, Rules
+from lakehouse.refinement.quality import DRIFT, FAIL, RULES, RuleResult, Rules
 from lakehouse.refinement.scope import NEAR_PERIODS, ODD_PERIODS, Scope, scope_of
 from lakehouse.refinement.stages import GateError, StageReport, Tally, Work
 from lakehouse.spark import session
 from lakehouse.windows import HALF_HOUR
+from lakehouse.wording import counted
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def refine(work: Work, *, full: bool = False, again: bool = False, contract: Con
     try:
         work.open_session()
         found = judged.found
-        _stop_if_told_to(StageReport("silver", None, found.counts(Tally()), reads, found.results), contract)
+        if sentence := _reason_to_stop(found.results, contract):
+            raise GateError(sentence, StageReport("silver", None, _seen(judged), reads, found.results))
         refusals = _quarantine(work, judged, scope, bronze, refusals, contract.rules)
         version, account, counts = _write(work, judged, scope, table, commit(refusals))
     finally:
@@ -104,19 +107,30 @@ def _current(work: Work, scope: Scope, table: Snapshot) -> Rows:
     return current if where is None else current.where(F.col("timestamp").between(F.lit(scope.low), F.lit(scope.high)))
 
 
-def _stop_if_told_to(report: StageReport, contract: Contract) -> None:
+def _seen(judged: Judged) -> dict[str, int]:
+    """The counts of a stage that stops after it has judged the pieces: nothing was compared with the table, or written.
+
+    received = quarantined + duplicates + the keys that the pieces speak of.
+    """
+    counts = judged.found.counts(Tally(), judged.pending_keys())
+    return {name: counts[name] for name in ("received", "duplicates", "quarantined")}
+
+
+def _reason_to_stop(results: Sequence[RuleResult], contract: Contract) -> str | None:
     def named(level: str) -> str:
-        at_fault = [result for result in report.quality if result.level == level and result.failed]
-        return ", ".join(f"{result.rule} ({result.failed:,} of {result.checked:,} pieces)" for result in at_fault)
+        at_fault = [result for result in results if result.level == level and result.failed]
+        return ", ".join(
+            f"{result.rule} ({result.failed:,} of {counted(result.checked, 'piece')})" for result in at_fault
+        )
 
     if broken := named(FAIL):
-        raise GateError(f"Silver stopped before it wrote anything: rules of level fail are broken: {broken}.", report)
+        return f"Silver stopped before it wrote anything: rules of level fail are broken: {broken}."
     if contract.is_frozen and (new := named(DRIFT)):
-        raise GateError(
+        return (
             f"Silver stopped before it wrote anything: the API's answers hold what was not known before: {new}. "
-            'With contract = "evolve" under [quality] the rows go on and the rest is kept beside them.',
-            report,
+            'With contract = "evolve" under [quality] the rows go on and the rest is kept beside them.'
         )
+    return None
 
 
 def _write(

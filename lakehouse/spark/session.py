@@ -17,11 +17,13 @@ from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError
 from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
+from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse import interrupts, resources, settings
 from lakehouse.errors import LakehouseError, QualityError
 from lakehouse.spark import archive, configuration, jars, java
+from lakehouse.wording import in_one_line
 
 DEFAULTS = "spark-defaults.conf"
 STDERR = 2
@@ -71,6 +73,7 @@ def open_session(overrides: Mapping[str, str] | None = None, *, half_hours: int 
     """
     environ = settings.environment()
     _hush_py4j()
+    _hush_pyspark()
     if IS_SUBMITTED not in environ and SparkContext._gateway is None:
         settings.set_variable("PYSPARK_PYTHON", environ.get("PYSPARK_PYTHON") or sys.executable)
         _start_jvm(_jvm_variables(overrides or {}, half_hours))
@@ -89,6 +92,12 @@ def _hush_py4j() -> None:
     """At Ctrl-C and when the JVM dies, py4j logs stack traces beside what it raises, some to the root logger."""
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     logging.getLogger().addFilter(_is_not_of_py4j)
+
+
+def _hush_pyspark() -> None:
+    """Beside each error in a query that it raises, pyspark logs the JVM's stack trace to stderr."""
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        PySparkLogger.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _is_not_of_py4j(record: logging.LogRecord) -> bool:
@@ -174,7 +183,7 @@ def _allow_open_files() -> None:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of what an error says; of one that came from the JVM, its innermost cause's."""
+    """What an error says, on one line; of one that came from the JVM, what its innermost cause says."""
     if gone := lost(error):
         return gone
     if stopped := stopped_by_us(error):
@@ -183,7 +192,7 @@ def reason(error: BaseException) -> str:
         text = _said(error)
     except Py4JNetworkError as unanswered:  # the JVM went before it could be asked for the cause
         return lost(unanswered) or str(error)
-    return text.strip().splitlines()[0] if text.strip() else ""
+    return in_one_line(text) or type(error).__name__
 
 
 def _said(error: BaseException) -> str:
@@ -192,7 +201,8 @@ def _said(error: BaseException) -> str:
         return str(error)
     while cause.getCause() is not None:
         cause = cause.getCause()
-    return f"{cause.getClass().getSimpleName()}: {cause.getMessage()}"
+    name, message = cause.getClass().getSimpleName(), cause.getMessage()
+    return f"{name}: {message}" if message else str(name)
 
 
 def lost(error: BaseException) -> str | None:

@@ -1,0 +1,23 @@
+"""How messages are put: counts with their nouns, and what others say on one line that nothing is cut from."""
+
+import re
+
+_BEHIND = re.compile(r"\s+at \S+\(|JVM stacktrace:|Driver stacktrace:|Caused by:|== SQL\b")
+"""How lines begin with which Spark and the JVM put statements and stack traces behind what they say."""
+_PLAN = re.compile(r"'?[A-Z]\w*\b")
+"""How a plan begins; it stands behind a semicolon."""
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 request``, ``2 requests``, ``1,509 requests``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def in_one_line(text: str) -> str:
+    """All that a message says: every line of it, but no plan, statement or stack trace that follows it."""
+    said: list[str] = []
+    for line in text.strip().splitlines():
+        if _BEHIND.match(line) or (said and said[-1].endswith(";") and _PLAN.match(line)):
+            break
+        said.append(line.rstrip())
+    return " ".join(" ".join(said).split()).removesuffix(";")
