@@ -85,10 +85,11 @@ class Lake:
 
     store: Store
     run_id: str = "test"
+    accept_loss: bool = False
 
     @property
     def work(self) -> Work:
-        return Work(self.store, self.run_id, "0.1", "hash")
+        return Work(self.store, self.run_id, "0.1", "hash", accept_loss=self.accept_loss)
 
     def land(self, *responses: Response) -> None:
         """All of them in one landing."""

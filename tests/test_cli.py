@@ -174,6 +174,7 @@ def test_gives_one_json_document_and_keeps_stdout_clean(
     assert json.loads(out)["tables"][0] == {
         **{"table": "bronze.regional_intensity", "version": 1, "files": 1, "rows": 1},
         "bytes": json.loads(out)["tables"][0]["bytes"],
+        "lost_files": [],
     }
     code, out, _ = call("history", "bronze.regional_intensity", "--json")
     assert [(row["version"], row["stage"], row["landing"]) for row in json.loads(out)] == [

@@ -1,6 +1,7 @@
 """PostgreSQL becomes what Gold is at a version: exactly, provably, and by touching what changed."""
 
 import shutil
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
-from lakehouse.errors import PostgresError, UsageError
+from lakehouse.errors import LossError, PostgresError, UsageError
 from lakehouse.lake.tables import DIM_REGION, GOLD
 from lakehouse.postgres import PostgresTarget
 from lakehouse.publishing import checksums, export, migrations, staging
@@ -293,3 +294,23 @@ def test_exports_as_the_writer_into_what_the_owner_migrated(
         edit(empty_database, "DELETE FROM carbon_data.carbon_intensity_daily")
         assert export.publish(gold_lake.work, chosen).counts["inserted"] == 3
     assert published(empty_database) == [(13, FIRST, VALUE), (13, SECOND, VALUE), (18, FIRST, VALUE)]
+
+
+def test_deletes_no_more_days_than_a_run_may_unless_this_gold_is_named(
+    database: PostgresTarget, gold_lake: GoldLake, publish, lake_root: str
+):
+    publish(database)
+    gold_lake.delete(13, SECOND)
+    before, careful = published(database), replace(gold_lake.work, max_deleted_share=0.1)
+    with pytest.raises(LossError, match=r"carbon_intensity_daily in PostgreSQL would lose 1 of its 3 rows.*0\.1"):
+        export.publish(careful, settings_for(database, lake_root))
+    assert published(database) == before
+    newest = gold_lake.work.snapshot(GOLD).version
+    done = export.publish(careful, settings_for(database, lake_root), version=newest)
+    assert done.counts["deleted"] == 1
+
+
+def test_says_which_stage_heals_a_gold_that_has_lost_files(database: PostgresTarget, gold_lake: GoldLake, publish):
+    next((Path(gold_lake.work.store.path(GOLD))).glob("*.parquet")).unlink()
+    with pytest.raises(LossError, match=r"has lost 1 of its 1 data files \(.*\); run `lakehouse gold`"):
+        publish(database)

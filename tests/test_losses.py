@@ -173,6 +173,9 @@ def test_status_says_which_tables_have_lost_files(full: Lake, capsys: pytest.Cap
     assert cli.exit_code(["--root", full.store.root, "status", "--json"]) == 0
     tables = {row["table"]: row["lost_files"] for row in json.loads(capsys.readouterr().out)["tables"]}
     assert [name for name, lost in tables.items() if lost] == [GOLD.name]
+    next(folder(full, SILVER).glob("*.parquet")).unlink()
+    assert cli.exit_code(["--root", full.store.root, "gaps"]) == 3
+    assert "has lost 1 of its" in capsys.readouterr().err
     assert cli.exit_code(["--root", full.store.root, "status"]) == 0
     assert "gold.carbon_intensity_daily has lost 1 of its 2 data files" in capsys.readouterr().out
 

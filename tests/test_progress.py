@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,8 @@ BY_HAND: dict[str, tuple[str, Table, list[dict[str, int]]]] = {
 def test_rights_what_was_done_by_hand(copied: Lake, case: str) -> None:
     statement, table, expected = BY_HAND[case]
     copied.sql(statement, table)
-    assert changed(copied) == expected
+    # That Bronze holds less than Silver was made of has to be meant.
+    assert changed(replace(copied, accept_loss=table is BRONZE)) == expected
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from lakehouse.ingestion.coverage import Coverage, coverage
 from lakehouse.ingestion.planning import FIRST_LOAD, outside
 from lakehouse.ingestion.presence import Refined, Refused
 from lakehouse.ingestion.receipts import Held
+from lakehouse.lake import delta_log, losses
+from lakehouse.lake.tables import SILVER
 from lakehouse.settings import Settings
 from lakehouse.windows import FIRST_SLOT, HALF_HOUR, Span, floor, joined, spans
 
@@ -84,7 +86,10 @@ def find(settings: Settings, start: datetime | None, end: datetime | None) -> Fo
 
     Raises:
         UsageError: the range is empty.
+        LossError: Silver has lost data files, so what is missing cannot be told.
     """
+    if table := delta_log.open_table(settings.path(SILVER.path)):
+        losses.check_files(table, SILVER, "run `lakehouse silver`, which builds the table anew from Bronze")
     known = receipts.held(settings)
     now = known.now(machine_clock())
     everything = _range(known, start, end, now)

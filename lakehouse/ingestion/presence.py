@@ -44,13 +44,13 @@ class Refined:
 
 
 def refined(settings: Settings, span: Span) -> Refined:
-    """Silver over a span; without a table it holds nothing.
+    """Silver over a span; without a table, or where it has lost data files, it is said to hold nothing.
 
     Files say how many rows they have and from when to when. Silver has a key once, so where they have a row for each
     region of each half-hour between, nothing is missing; only the rows of the others are looked at.
     """
     silver = delta_log.open_table(settings.path(SILVER.path))
-    if silver is None or not len(span):
+    if silver is None or silver.lost_files or not len(span):
         return Refined(span, 0, bytes(len(span)), {})
     landing = _watermark(settings, silver)
     offset = number(span.start)

@@ -6,15 +6,15 @@ table from what is left would delete the rest from it, rightly and for nobody's 
 
 from lakehouse.errors import LossError
 from lakehouse.lake import cursors, delta_log
+from lakehouse.lake.cursors import Places
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, GOLD, SILVER, Table
 
 SHOWN = 3
 """Lost files that are named; of more, how many."""
 
 
-def check_bronze(store: Store) -> None:
+def check_bronze(store: Places) -> None:
     """Before a run touches anything: Bronze holds every landing that Silver was made of.
 
     Raises:
@@ -34,7 +34,7 @@ def check_bronze(store: Store) -> None:
         )
 
 
-def check_silver(store: Store, silver: Snapshot, gold: Snapshot, held: int | None, *, accept_loss: bool) -> None:
+def check_silver(store: Places, silver: Snapshot, gold: Snapshot, held: int | None, *, accept_loss: bool) -> None:
     """Before Gold is derived: Silver can be read and, but for a loss that is accepted, holds all that Gold was made of.
 
     ``held``: the last landing that went into Silver, None where it cannot say.
