@@ -111,9 +111,7 @@ def test_explains_the_lake_as_it_is_not_as_the_last_run_left_it(
     assert cli.exit_code(arguments) == 3
     said = capfd.readouterr()
     assert "in the lake as it is, changed since lake version 2 (gold.carbon_intensity_daily 3" in said.out
-    assert said.err.splitlines()[-1].startswith(
-        "error: 1 figure(s) are not what they rest on: gold.intensity_avg is 110"
-    )
+    assert said.err.splitlines()[-1].startswith("error: 1 figure is not what it rests on: gold.intensity_avg is 110")
     assert cli.exit_code([*arguments, "--at", "2"]) == 0
 
 
