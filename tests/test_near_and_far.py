@@ -142,6 +142,7 @@ BODIES: list[Any] = [
     changed(said(), regionid=19),
     changed(said(), shortname=""),
     changed(said(), shortname="Londres"),
+    changed(said(), shortname="England", dnoregion="England"),
     changed(said(), shortname="London\0"),
     changed(said(), generationmix=mix(gas=99.5)),
     changed(said(), generationmix=mix(gas=-0.1)),
