@@ -44,6 +44,7 @@ def started(root: str, *arguments: str, **variables: str) -> Iterator[subprocess
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # which whoever began the tests may ignore
     )
     try:
         yield process

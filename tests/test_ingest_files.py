@@ -419,7 +419,7 @@ def test_says_how_many_times_it_did_not_believe(lake: Settings, folder: Path, ca
         os.utime(folder / name, (second, second))
     landing = landing_in(lake)
     assert list(land_from_files([folder], landing, ReceivedAt(None, NOON), largest=MIB)) == []
-    assert "modification time of 2 file(s) is after the lake's clock (the first is b.json)" in caplog.text
+    assert "modification time of 2 files is after the lake's clock (the first is b.json)" in caplog.text
     times = [row["ingestion_timestamp"] for row in bronze_rows(lake)]
     assert times == [at("2020-09-13T12:26:40"), *(NOON + timedelta(microseconds=n) for n in (1, 2))]
 

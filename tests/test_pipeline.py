@@ -268,7 +268,7 @@ def test_keeps_one_row_a_run_with_its_versions(
         (3, "silver", "failed"),
         (4, "silver", "failed"),
     ]
-    assert "bad.json left out because it is not a response of the API: " in rows[0].error
+    assert "bad.json left out because it is not a response of the API that can be read: " in rows[0].error
     assert [row.error for row in rows[2:]] == ["AssertionError", "interrupted"]
     assert rows[1].versions["silver.regional_half_hourly"] == 0
 

@@ -259,7 +259,7 @@ sys.exit(code)
         }
     ]
     assert (document["requests_count"], document["bytes"]) == (1, 672_000)
-    assert "1 requests, 96 half-hours, about 0.6 MiB" in call()
+    assert "1 request, 96 half-hours, about 0.6 MiB" in call()
     assert not Path(lake.root).exists()
     assert len(simulator.requests) == 2  # its clock, once for each call
 

@@ -98,7 +98,7 @@ def test_tells_a_proxy_that_wants_a_login_from_an_api_that_is_down(
     with server_in_thread(lambda _: b"HTTP/1.1 407 Who?\xff\r\n\r\n") as port:
         code, out, err = call("bronze", *day, "--json", HTTPS_PROXY=f"jo:s3cret@127.0.0.1:{port}")
     assert code == 1
-    assert "error: 1 window(s) could not be fetched because of: the proxy said HTTP 407 Who?ÿ: a proxy" in err
+    assert "error: 1 window could not be fetched because of: the proxy said HTTP 407 Who?ÿ: a proxy" in err
     assert "http://USER:PASSWORD@HOST:PORT" in err
     told = [
         out,

@@ -21,6 +21,7 @@ from lakehouse.ingestion.reception import ReceivedAt as ReceivedAt
 from lakehouse.ingestion.recordings import UnreadableError
 from lakehouse.lake.commits import Commit
 from lakehouse.windows import Window
+from lakehouse.wording import counted
 
 Done = TypeVar("Done")
 
@@ -281,8 +282,8 @@ def land_from_files(
     landing.flush()
     if clamped:
         log.warning(
-            "The modification time of %d file(s) is after the lake's clock (the first is %s): they count as received "
+            "The modification time of %s is after the lake's clock (the first is %s): they count as received "
             "by that clock.",
-            len(clamped),
+            counted(len(clamped), "file"),
             clamped[0],
         )

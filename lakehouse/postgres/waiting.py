@@ -33,7 +33,9 @@ def _wait(session: extensions.connection) -> None:
             left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
             if not waiting.poll(left) and deadline is not None:
                 raise psycopg2.OperationalError("timeout expired")
-    except KeyboardInterrupt:
-        if not is_opening:
+    except BaseException as error:
+        if is_opening:
+            session.close()  # else the server waits a minute for the rest of a log-in that failed
+        elif isinstance(error, KeyboardInterrupt):
             session.cancel()
         raise
