@@ -22,14 +22,16 @@ def environment(root: str, **variables: str) -> dict[str, str]:
     return {**clean, "LAKEHOUSE_ROOT": root, **variables}
 
 
-def lakehouse(root: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def lakehouse(
+    root: str, *arguments: str, patience: float = PATIENCE_SECONDS, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         [LAKEHOUSE, *arguments],
         env=environment(root, **variables),
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=patience,
         check=False,
     )
 

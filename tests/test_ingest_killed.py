@@ -3,12 +3,10 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -19,43 +17,28 @@ from lakehouse.settings import Settings
 from lakehouse.simulator import Simulator, ThreadedSimulator, parse_script, run_in_thread
 from lakehouse.windows import Span
 from tests.lake_rows import at, bronze_rows
+from tests.processes import PATIENCE_SECONDS, lakehouse, started, until
 
 pytestmark = pytest.mark.slow
 
-LAKEHOUSE = Path(sys.executable).parent / "lakehouse"
 FETCH = ("bronze", "--from", "2023-12-10", "--to", "2023-12-20")
 STARTS = [f"2023-12-{day}T00:30Z" for day in range(10, 20)]
-PATIENCE_S = 240
-"""For a cold JVM on a machine that does other things too."""
 
 
 @contextmanager
 def process(lake: Settings, url: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """The command in a process group of its own, as a terminal would start it: one-day windows, one at a time."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LAKEHOUSE_")} | {
-        "LAKEHOUSE_ROOT": lake.root,
-        "LAKEHOUSE_API__URL": url,
-        "LAKEHOUSE_API__CONCURRENCY": "1",
-        "LAKEHOUSE_API__REQUESTS_PER_SECOND": "0",
-        "LAKEHOUSE_API__WINDOW_HALF_HOURS": "48",
-        "LAKEHOUSE_API__READ_TIMEOUT_SECONDS": str(PATIENCE_S),
-        "LAKEHOUSE_API__ATTEMPT_TIMEOUT_SECONDS": str(PATIENCE_S),
-        "LAKEHOUSE_FETCH__LANDING_MIB": "0.5",  # a commit for every two days
+    """The command as a terminal would start it: one-day windows, one at a time, a commit for every two days."""
+    settings = {
+        "API__URL": url,
+        "API__CONCURRENCY": "1",
+        "API__REQUESTS_PER_SECOND": "0",
+        "API__WINDOW_HALF_HOURS": "48",
+        "API__READ_TIMEOUT_SECONDS": str(PATIENCE_SECONDS),
+        "API__ATTEMPT_TIMEOUT_SECONDS": str(PATIENCE_SECONDS),
+        "FETCH__LANDING_MIB": "0.5",
     }
-    started = subprocess.Popen(
-        [str(LAKEHOUSE), *arguments],
-        env=environment,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield started
-    finally:
-        if started.poll() is None:
-            os.killpg(started.pid, signal.SIGKILL)
-        started.communicate()
+    with started(lake.root, *arguments, **{f"LAKEHOUSE_{name}": value for name, value in settings.items()}) as running:
+        yield running
 
 
 def asked(requests: Sequence[str]) -> list[str]:
@@ -65,13 +48,6 @@ def asked(requests: Sequence[str]) -> list[str]:
 
 def landed(lake: Settings) -> list[str]:
     return [f"{row['window_start']:%Y-%m-%dT%H:%MZ}" for row in bronze_rows(lake)]
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -94,7 +70,7 @@ def resume(lake: Settings, simulator: ThreadedSimulator) -> list[str]:
     simulator.release()
     before = len(simulator.requests)
     with process(lake, simulator.url, *FETCH) as second:
-        _, told = second.communicate(timeout=PATIENCE_S)
+        _, told = second.communicate(timeout=PATIENCE_SECONDS)
     assert second.returncode == 0, told
     assert landed(lake) == STARTS
     assert gaps.find(lake, at("2023-12-10"), at("2023-12-20")).gaps == ()
@@ -103,19 +79,19 @@ def resume(lake: Settings, simulator: ThreadedSimulator) -> list[str]:
 
 def test_loses_only_what_was_not_committed_when_it_is_killed(lake: Settings, holding: ThreadedSimulator) -> None:
     with process(lake, holding.url, *FETCH) as first:
-        holding.until_held(timeout_s=PATIENCE_S)
+        holding.until_held(timeout_s=PATIENCE_SECONDS)
         until(lambda: len(landed(lake)) == 6)
         first.kill()
-        first.wait(PATIENCE_S)
+        first.wait(PATIENCE_SECONDS)
     assert landed(lake) == STARTS[:6]  # the seventh was in memory
     assert resume(lake, holding) == STARTS[6:]
 
 
 def test_lands_what_it_has_on_ctrl_c(lake: Settings, holding: ThreadedSimulator) -> None:
     with process(lake, holding.url, *FETCH) as first:
-        holding.until_held(timeout_s=PATIENCE_S)
+        holding.until_held(timeout_s=PATIENCE_SECONDS)
         os.killpg(first.pid, signal.SIGINT)  # as a terminal does: to Spark's JVM too
-        _, told = first.communicate(timeout=PATIENCE_S)
+        _, told = first.communicate(timeout=PATIENCE_SECONDS)
     assert first.returncode == 130
     assert "error: interrupted; what was committed stays, and the same command goes on from there." in told
     assert "Traceback" not in told
@@ -136,12 +112,12 @@ def test_says_one_sentence_when_ctrl_c_meets_sparks_work(settings_for: Callable[
             time.sleep(1)
             os.killpg(first.pid, signal.SIGINT)
             told = first.stderr.read().splitlines()
-            first.wait(PATIENCE_S)
+            first.wait(PATIENCE_SECONDS)
         assert first.returncode == 130
         assert told.pop() == "error: interrupted; what was committed stays, and the same command goes on from there."
         assert all(line.startswith(("silver: ", "gold: ")) for line in told)  # it may just have ended
         with process(lake, api.url, "run", "--stages", "silver,gold") as second:
-            _, told_then = second.communicate(timeout=PATIENCE_S)
+            _, told_then = second.communicate(timeout=PATIENCE_SECONDS)
         assert second.returncode == 0, told_then
     days_in_gold = delta_log.open_table(lake.path(GOLD.path))
     assert days_in_gold is not None
@@ -153,12 +129,10 @@ def test_misses_no_half_hour_of_eight_years(settings_for: Callable[..., Settings
     now = datetime(2026, 1, 5, tzinfo=UTC)
     with run_in_thread(Simulator(seed=42, now=now)) as api:
         lake = settings_for(lake_root, api.url)
-        environment = {**os.environ, "LAKEHOUSE_ROOT": lake.root, "LAKEHOUSE_API__URL": api.url}
-        environment |= {"LAKEHOUSE_API__REQUESTS_PER_SECOND": "0", "LAKEHOUSE_API__ATTEMPT_TIMEOUT_SECONDS": "120"}
+        settings = {"API__URL": api.url, "API__REQUESTS_PER_SECOND": "0", "API__ATTEMPT_TIMEOUT_SECONDS": "120"}
         arguments = ("bronze", "--from", "2018-05-10", "--to", "2026-01-01")
-        done = subprocess.run(
-            [str(LAKEHOUSE), *arguments], env=environment, capture_output=True, text=True, check=False
-        )
+        variables = {f"LAKEHOUSE_{name}": value for name, value in settings.items()}
+        done = lakehouse(lake.root, *arguments, patience=600, **variables)
         assert done.returncode == 0, done.stderr
         requests = len(asked([request.path for request in api.requests]))
     found = gaps.find(lake, at("2018-05-10"), at("2026-01-01"))
