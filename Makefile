@@ -50,8 +50,8 @@ run: setup ## Set up and run the whole pipeline on the simulator and an embedded
 test: setup ## Set up and run the tests, but for the slow ones
 	$(BIN)/pytest -m "not slow" -n $(WORKERS) --dist worksteal
 
-test-fast: setup ## Run the tests that need no server and no table
-	$(BIN)/pytest -m "not slow and not integration" -n $(WORKERS) --dist worksteal
+test-fast: setup ## Run the unit tests: no server, no process of their own
+	$(BIN)/pytest tests/unit -n $(WORKERS) --dist worksteal
 
 test-slow: setup ## Run the slow tests: three years, fresh clones, real kills
 	$(BIN)/pytest -m slow -n $(WORKERS) --dist worksteal

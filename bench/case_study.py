@@ -62,8 +62,8 @@ def load(chosen: Settings, folder: Path) -> Report:
     """Import the files, refine, aggregate."""
     run = Run(chosen, "import")
     with run.recorded():
-        run.take_in([folder], SOURCE, ReceivedAt(RECEIVED_AT))
-        run.derive(["silver", "gold"])
+        run.import_files([folder], SOURCE, ReceivedAt(RECEIVED_AT))
+        run.transform(["silver", "gold"])
     return run.report
 
 

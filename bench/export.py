@@ -24,9 +24,9 @@ from lakehouse.postgres import connect
 from lakehouse.provenance import code_version
 from lakehouse.publishing import export
 from lakehouse.publishing.database import database
-from lakehouse.refinement.stages import Work
 from lakehouse.settings import Settings
 from lakehouse.spark import session
+from lakehouse.transform.stages import RunContext
 
 FIRST, DAYS = date(2022, 1, 1), 1095
 REPEATS = 5
@@ -60,10 +60,10 @@ def days(spark: SparkSession) -> DataFrame:
     )
 
 
-def filled(root: str) -> Work:
+def filled(root: str) -> RunContext:
     """A lake with Gold and its regions."""
     spark = session.open_session()
-    work = Work(Store(spark, root), "bench", code_version(), "bench")
+    work = RunContext(Store(spark, root), "bench", code_version(), "bench")
     work.store.ensure(GOLD, DIM_REGION)
     days(spark).coalesce(1).write.format("delta").mode("append").save(work.store.path(GOLD))
     regions = [(region.regionid, region.shortname, region.dno, region.kind, region.parent) for region in REGIONS]
@@ -93,7 +93,7 @@ def copy(connection: Connection, rows: str) -> None:
     driver.commit()
 
 
-def measure(work: Work, chosen: Settings) -> dict[str, float]:
+def measure(work: RunContext, chosen: Settings) -> dict[str, float]:
     """Seconds of each thing."""
     path = work.store.path(GOLD)
     changed_day = F.col("date_recorded") == F.lit(date(2024, 6, 1))

@@ -19,9 +19,9 @@ from lakehouse.errors import LakehouseError
 from lakehouse.lake import delta_log
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, GOLD, QUARANTINE, SILVER, TABLES, Table
-from lakehouse.refinement import aggregating
-from lakehouse.refinement.stages import Work
 from lakehouse.spark import session
+from lakehouse.transform import gold_job
+from lakehouse.transform.stages import RunContext
 
 ALONG = {BRONZE.name: "window_end", SILVER.name: "timestamp", GOLD.name: "date_recorded"}
 """The column that a table is taken apart by."""
@@ -35,7 +35,7 @@ def feed(loaded: Path, lake: Path, commits: int) -> None:
     """
     store = Store(session.open_session(), str(lake))
     store.prepare(*TABLES)
-    work = Work(store, "feed", "bench", "bench")
+    work = RunContext(store, "feed", "bench", "bench")
     parts = [_parts(loaded, table, commits) for table in (BRONZE, SILVER, GOLD)]
     began = time.perf_counter()
     for number, together in enumerate(zip(*parts, strict=True), start=1):
@@ -50,7 +50,7 @@ def feed(loaded: Path, lake: Path, commits: int) -> None:
         store.append(store.frame(gold).coalesce(1), GOLD, said)
         if number % 100 == 0:
             print(f"{number:,} commits in {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-    aggregating.describe_regions(work)
+    gold_job.describe_regions(work)
 
 
 def _parts(loaded: Path, table: Table, count: int) -> list[pa.Table]:
@@ -59,7 +59,7 @@ def _parts(loaded: Path, table: Table, count: int) -> list[pa.Table]:
     if source is None:
         raise LakehouseError(f"There is no table at {loaded / table.path}.")
     along = ALONG[table.name]
-    rows = source.as_declared(source.rows(table.column_names)).sort_by(along)
+    rows = source.cast_to_schema(source.rows(table.column_names)).sort_by(along)
     moments = pc.unique(rows[along])
     if len(moments) < count:
         raise LakehouseError(f"{table.name} has {len(moments)} different {along}, fewer than {count}.")

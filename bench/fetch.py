@@ -20,7 +20,7 @@ from aiohttp import web
 
 from lakehouse import settings
 from lakehouse.ingestion.bronze import Reason
-from lakehouse.pipeline import Listener, Run
+from lakehouse.pipeline import Run, RunObserver
 from lakehouse.simulator import NOW_HEADER, SEED_HEADER, CarbonIntensityApi
 from lakehouse.windows import Span, Window, plan
 
@@ -50,7 +50,7 @@ def main() -> int:
                 server.terminate()
 
 
-class Watch(Listener):
+class Watch(RunObserver):
     """When the requests began and how many they were."""
 
     began = 0.0

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse import console
+from lakehouse.console_reporter import ConsoleReporter
 from lakehouse.errors import UsageError
 from lakehouse.lake.tables import TABLES
 from lakehouse.pipeline import STAGES, Report, Run
 from lakehouse.postgres import EmbeddedPostgres
-from lakehouse.progress import Narrator
 from lakehouse.settings import Settings
 from lakehouse.simulator import Match, Rule, Simulator, run_in_thread
 from lakehouse.simulator.kinds import Status
@@ -67,12 +67,12 @@ USING (regionid, date_recorded) WHERE regionid = 13 AND n.intensity_avg <> o.int
 
 
 def _pass(settings: Settings, start: datetime | None, end: datetime | None) -> Report:
-    narrator = Narrator()
+    narrator = ConsoleReporter()
     run = Run(settings, "run", narrator)
     try:
         with run.recorded():
             run.fetch(start, end)
-            run.derive(STAGES)
+            run.transform(STAGES)
     finally:
         narrator.close()
     return run.report

@@ -25,13 +25,13 @@ from pyspark.sql import SparkSession
 from lakehouse import endings
 from lakehouse.clock import machine_clock
 from lakehouse.errors import LakehouseError, UsageError
-from lakehouse.history import restoring, states
+from lakehouse.history import restore, states
 from lakehouse.ingestion import ingest, planning, receipts
 from lakehouse.ingestion.api import Client, Failure, Observer
 from lakehouse.ingestion.coverage import Reason
 from lakehouse.ingestion.fetching import unreachable
 from lakehouse.ingestion.ingest import BadFile, Landing, ReceivedAt
-from lakehouse.ingestion.receipts import Held
+from lakehouse.ingestion.receipts import FetchHistory
 from lakehouse.ingestion.source import check_source
 from lakehouse.lake import damage, delta_log, losses, maintenance
 from lakehouse.lake.commits import Commit
@@ -39,11 +39,11 @@ from lakehouse.lake.locking import locked
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, GOLD, RUNS, SILVER, TABLES, Table
 from lakehouse.provenance import code_version, settings_hash
-from lakehouse.refinement import aggregating, quarantine, refining, scope
-from lakehouse.refinement.stages import GateError, StageReport, Work
 from lakehouse.settings import PUBLIC_API, Settings
 from lakehouse.spark import session
 from lakehouse.text import without_logins
+from lakehouse.transform import batch, gold_job, quarantine, silver_job
+from lakehouse.transform.stages import GateError, RunContext, StageReport
 from lakehouse.windows import Span, Window
 from lakehouse.wording import counted
 
@@ -107,7 +107,7 @@ class Report:
         }
 
 
-class Listener(Observer):
+class RunObserver(Observer):
     """Told what a run does; the base hears and says nothing."""
 
     def tables_missing(self, root: str, count: int) -> None:
@@ -135,13 +135,13 @@ class Run:
 
     settings: Settings
     command: str
-    listener: Listener = field(default_factory=Listener)
+    listener: RunObserver = field(default_factory=RunObserver)
     accept_loss: bool = False
     clock: Callable[[], datetime] = machine_clock
     client_options: dict[str, Any] = field(default_factory=dict)
     spark_options: dict[str, str] = field(default_factory=dict)
     report: Report = field(init=False)
-    work: Work = field(init=False)
+    work: RunContext = field(init=False)
     started_at: datetime = field(init=False)
 
     def __post_init__(self) -> None:
@@ -167,7 +167,7 @@ class Run:
             if not self.accept_loss:
                 losses.check_bronze(store)
             store.prepare(*TABLES, told=partial(self.listener.tables_missing, self.settings.root))
-            self.work = Work(
+            self.work = RunContext(
                 store,
                 self.report.run_id,
                 code_version(),
@@ -247,15 +247,15 @@ class Run:
         self.listener.stage_began("bronze")
         return self.stage(lambda: ingest.until_interrupted(self._fetch(start, end, force=force, full=full)))
 
-    def take_in(self, paths: Sequence[Path], source: str | None, received_at: ReceivedAt) -> StageReport:
+    def import_files(self, paths: Sequence[Path], source: str | None, received_at: ReceivedAt) -> StageReport:
         """Bronze from files."""
         self.listener.stage_began("import")
         return self.stage(lambda: self._take_in(paths, source, received_at))
 
-    def derive(self, wanted: Sequence[str], *, full: bool = False) -> None:
+    def transform(self, wanted: Sequence[str], *, full: bool = False) -> None:
         """Silver, Gold with its regions, and the export, as far as wanted, in this order."""
-        self._expect(lambda: scope.pending_periods(self.work, full=full))
-        if not full and (tables := restoring.set_back(self.work)):
+        self._expect(lambda: batch.pending_periods(self.work, full=full))
+        if not full and (tables := restore.set_back(self.work)):
             log.warning(
                 "%s had been restored to an older state; this run rolls forward from Bronze.", " and ".join(tables)
             )
@@ -265,12 +265,12 @@ class Run:
         if "silver" in wanted:
             self.listener.stage_began("silver")
             silver = self.stage(
-                lambda: refining.refine(self.work, full=full, contract=quarantine.contract(self.settings))
+                lambda: silver_job.refine(self.work, full=full, contract=quarantine.contract(self.settings))
             )
         if "gold" in wanted:
             self.listener.stage_began("gold")
-            self.stage(lambda: aggregating.aggregate(self.work, full=full, silver=silver))
-            self.stage(lambda: aggregating.describe_regions(self.work, full=full))
+            self.stage(lambda: gold_job.aggregate(self.work, full=full, silver=silver))
+            self.stage(lambda: gold_job.describe_regions(self.work, full=full))
         if "export" in wanted:
             self.publish(full=full)
 
@@ -282,7 +282,7 @@ class Run:
 
         self._expect(lambda: 0)
         self.listener.stage_began("export")
-        wanted = None if state is None else states.named(self.settings, state)
+        wanted = None if state is None else states.resolve_version(self.settings, state)
         return self.stage(
             lambda: export.publish(self.work, self.settings, version=version, state=wanted, full=full, repair=repair)
         )
@@ -290,9 +290,9 @@ class Run:
     def restore(self, name: str) -> None:
         """The derived tables as a lake version or a release has them."""
         self.listener.stage_began("restore")
-        state = restoring.checked(self.settings, name)
-        for table in restoring.RESTORED:
-            self.stage(partial(restoring.restore, self.work, state, table))
+        state = restore.checked(self.settings, name)
+        for table in restore.RESTORED:
+            self.stage(partial(restore.restore_table, self.work, state, table))
 
     def maintain(self) -> None:
         """Every table compacted and vacuumed inside the retention that is set."""
@@ -315,11 +315,11 @@ class Run:
         version = now.version if now.version != before.version else None
         return StageReport(f"maintain {table.name}", version, counts, {table.name: before.version})
 
-    def judge_again(self) -> StageReport:
+    def replay_quarantine(self) -> StageReport:
         """Silver once more for the responses that have pieces in quarantine, by the rules of now."""
         self.listener.stage_began("silver")
         contract = quarantine.contract(self.settings)
-        return self.stage(lambda: refining.refine(self.work, again=True, contract=contract))
+        return self.stage(lambda: silver_job.refine(self.work, again=True, contract=contract))
 
     async def _fetch(self, start: datetime | None, end: datetime | None, *, force: bool, full: bool) -> StageReport:
         bronze = self.work.snapshot(BRONZE)
@@ -334,7 +334,7 @@ class Run:
             self.listener.windows_planned(windows, reasons)
             if windows:  # the JVM starts while the first answers come
                 asked_for = sum(len(window.span()) for window in windows)
-                self._expect(lambda: asked_for + scope.pending_periods(self.work, full=full))
+                self._expect(lambda: asked_for + batch.pending_periods(self.work, full=full))
             landing = self._landing("bronze", source.identity, known)
             self._seen = partial(_landed, "bronze", landing, bronze.version)
             self.report.failures = await ingest.land_from_api(client, windows, landing)
@@ -363,7 +363,7 @@ class Run:
             )
         return self._seen()
 
-    def _landing(self, stage: str, source: str, known: Held) -> Landing:
+    def _landing(self, stage: str, source: str, known: FetchHistory) -> Landing:
         batch = int(self.settings.fetch.landing_mib * MIB)
         landed = receipts.landed(self.settings)
         return Landing(self._append, source, landed, known.landing, self.work.commit(stage), batch)

@@ -18,7 +18,8 @@ from lakehouse.simulator import Simulator, ThreadedSimulator, run_in_thread
 from lakehouse.spark import session
 
 pytest_plugins = [
-    f"tests.{module}" for module in ("postgres_fixtures", "lakes", "export_fixtures", "told_lake", "api_fixtures")
+    f"tests.support.{module}"
+    for module in ("postgres_fixtures", "lakes", "export_fixtures", "revised_lake", "api_fixtures")
 ]
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -26,6 +27,13 @@ RECORDED = PROJECT.parent / "shared" / "real"
 TWO_DAYS = "intensegrid_regional_2020-01-01T0000Z_2020-01-02T2359Z.json"
 FEW_PARTITIONS = {"spark.sql.shuffle.partitions": "2", "spark.default.parallelism": "2"}
 """All that the tests' session has beside spark-defaults.conf: their tables hold a handful of rows."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The folder says what kind a test is: what is not under ``unit`` needs servers, tables or processes."""
+    for item in items:
+        if "unit" not in item.path.relative_to(PROJECT).parts:
+            item.add_marker(pytest.mark.integration)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -86,7 +94,7 @@ def simulator() -> Iterator[ThreadedSimulator]:
 
 @pytest.fixture
 def run_with(spark: SparkSession) -> Callable[..., Report]:
-    """Do one run: ``run_with(settings, lambda run: run.derive(["silver"]))`` gives its report."""
+    """Do one run: ``run_with(settings, lambda run: run.transform(["silver"]))`` gives its report."""
 
     def done(chosen: Settings, work: Callable[[Run], object], command: str = "run") -> Report:
         run = Run(chosen, command)

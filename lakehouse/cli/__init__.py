@@ -15,13 +15,13 @@ from typer.exceptions import TyperException
 from lakehouse import __version__, endings, interrupts
 
 # isort: off (in the order of --help)
-from lakehouse.cli import looking, releasing, services, writing
+from lakehouse.cli import inspecting, releasing, running, services
 from lakehouse.cli.options import app, given, help_alone
 from lakehouse.errors import ExitCode, LakehouseError
 from lakehouse.text import VisibleFormatter, visible, without_logins
 from lakehouse.wording import in_one_line
 
-__all__ = ["app", "exit_code", "looking", "main", "releasing", "services", "writing"]
+__all__ = ["app", "exit_code", "inspecting", "main", "releasing", "running", "services"]
 INTERRUPTED = 130
 
 

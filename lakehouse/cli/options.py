@@ -66,10 +66,10 @@ def recorded(command: str, work: "Callable[[Run], object]", *, as_json: bool, ac
     """Do something as a run: locked, told, and recorded in ``ops.runs``."""
     read = chosen()
     from lakehouse import console
+    from lakehouse.console_reporter import ConsoleReporter
     from lakehouse.pipeline import Run
-    from lakehouse.progress import Narrator
 
-    narrator = Narrator()
+    narrator = ConsoleReporter()
     started = Run(read, command, narrator, accept_loss=accept_loss)
     try:
         with started.recorded():

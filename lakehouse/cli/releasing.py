@@ -28,7 +28,7 @@ def create(
     """Copy the tables of a lake version, prove the copies and print how to cite them."""
     from lakehouse import console
     from lakehouse.clock import machine_clock
-    from lakehouse.history import portable, releases
+    from lakehouse.history import release_export, releases
 
     if dry_run:
         plan = releases.planned(chosen(), name, at)
@@ -43,7 +43,7 @@ def create(
     if as_json:
         console.print_json(manifest)
     else:
-        console.say(*portable.describe(manifest).split("\n"))
+        console.say(*release_export.describe(manifest).split("\n"))
 
 
 @release.command("list")
@@ -59,13 +59,13 @@ def list_(as_json: Json = False) -> None:
 def show(name: Name, as_json: Json = False) -> None:
     """Show what a release holds and how to cite it."""
     from lakehouse import console
-    from lakehouse.history import manifests, portable
+    from lakehouse.history import manifests, release_export
 
     manifest = manifests.read(chosen(), name)
     if as_json:
         console.print_json(manifest)
     else:
-        console.say(*portable.describe(manifest).split("\n"))
+        console.say(*release_export.describe(manifest).split("\n"))
 
 
 @release.command("verify")
@@ -106,9 +106,9 @@ def delete(
 def export(name: Name, into: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")]) -> None:
     """Write Gold of a release as Parquet and CSV with hashes, for people who do not have this package."""
     from lakehouse import console
-    from lakehouse.history import portable
+    from lakehouse.history import release_export
 
-    for file in portable.export(chosen(), name, into):
+    for file in release_export.export(chosen(), name, into):
         console.say(str(into / file))
 
 

@@ -120,7 +120,7 @@ def compare(
         f'count(*) FILTER (WHERE "row" = \'{CHANGED}\' AND "o_{n}" IS DISTINCT FROM "n_{n}") AS "d_{n}"'
         for n in range(len(compared))
     )
-    counted = delta_log.asked(
+    counted = delta_log.query_datafusion(
         f'SELECT "row", count(*) AS n{", " + changes if changes else ""} FROM ({joined}) GROUP BY "row"',  # noqa: S608 (our own names)
         o=old,
         n=new,
@@ -129,7 +129,7 @@ def compare(
     altered: Mapping[str, Any] = next((each for each in counted if each["row"] == CHANGED), {})
     by_column = {name: int(altered.get(f"d_{number}", 0)) for number, name in enumerate(compared)}
     order = ", ".join(f'"{name}"' for name in table.key)
-    shown: pa.Table = delta_log.asked(
+    shown: pa.Table = delta_log.query_datafusion(
         f"SELECT * FROM ({joined}) WHERE \"row\" <> 'same' ORDER BY {order} LIMIT {int(limit)}",  # noqa: S608 (our own names)
         o=old,
         n=new,

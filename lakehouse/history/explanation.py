@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from lakehouse.clock import machine_clock
 from lakehouse.errors import UsageError
 from lakehouse.history import revisions, states
-from lakehouse.history.states import State
+from lakehouse.history.states import LakeVersion
 from lakehouse.ingestion import receipts
 from lakehouse.ingestion.bronze import SOME_REGION
 from lakehouse.ingestion.gaps import Cause
@@ -51,7 +51,7 @@ class Explanation:
     ``cause``), and ``statements``: all that any response said of it, the one that counts first.
     """
 
-    state: State
+    state: LakeVersion
     regionid: int
     day: date
     gold: Mapping[str, Any] | None
@@ -97,7 +97,7 @@ def explain(settings: Settings, region: int, day: date, at: str | None = None) -
     """
     if region not in {known.regionid for known in REGIONS}:
         raise UsageError(f"--region is {region}; regions have the ids 1 to {len(REGIONS)}.")
-    state = states.newest(settings) if at is None else states.named(settings, at)
+    state = states.newest(settings) if at is None else states.resolve_version(settings, at)
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     where = f"regionid = {region}"
     gold = state.snapshot(GOLD).rows(GOLD.column_names, f"{where} AND date_recorded = DATE '{day}'").to_pylist()
@@ -228,7 +228,7 @@ def _covers(response: Mapping[str, Any], slot: datetime) -> bool:
     return span.start <= slot < span.end
 
 
-def _errors(settings: Settings, state: State) -> dict[datetime, str]:
+def _errors(settings: Settings, state: LakeVersion) -> dict[datetime, str]:
     """The last error about each half-hour that runs up to this state failed to get."""
     runs = delta_log.open_table(f"{state.root}/{RUNS.path}")
     rows = (

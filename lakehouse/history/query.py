@@ -36,7 +36,7 @@ def select(settings: Settings, query: str, limit: int, at: str | None = None) ->
         raise UsageError(f"`lakehouse sql` only looks: begin with SELECT, WITH, SHOW or DESCRIBE, not {first!r}.")
     if all(delta_log.open_table(settings.path(table.path)) is None for table in TABLES):
         raise LakehouseError(f"There is no lake at {settings.root} yet; `lakehouse run` makes one.")
-    state = None if at is None else states.named(settings, at)
+    state = None if at is None else states.resolve_version(settings, at)
     spark = session.open_session()
     if state is None:
         Store(spark, settings.root).register()

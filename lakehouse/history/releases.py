@@ -16,18 +16,18 @@ from pyspark.sql import DataFrame
 from lakehouse import provenance
 from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.history import manifests, states
-from lakehouse.history.states import State
+from lakehouse.history.states import LakeVersion
 from lakehouse.ingestion.source import SIMULATED
-from lakehouse.lake import contents, delta_log, integrity, losses
+from lakehouse.lake import delta_log, integrity, losses
 from lakehouse.lake.commits import Commit
-from lakehouse.lake.contents import Contents
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.locking import locked
 from lakehouse.lake.store import Store
+from lakehouse.lake.table_checksum import TableChecksum, table_checksum
 from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, RUNS, SILVER, Table
-from lakehouse.refinement.quality import RULES
 from lakehouse.settings import Settings
 from lakehouse.spark import session
+from lakehouse.transform.quality import RULES
 from lakehouse.wording import counted
 
 RELEASED = (BRONZE, SILVER, QUARANTINE, GOLD, DIM_REGION, RUNS)
@@ -43,7 +43,7 @@ class Plan:
     """What a release would copy."""
 
     name: str
-    state: State
+    state: LakeVersion
     files: int
     bytes: int
 
@@ -114,7 +114,7 @@ def _copied(settings: Settings, plan: Plan, now: datetime, note: str) -> dict[st
     for table in RELEASED:
         source = _source(settings, state, table)
         rows = _rows(lake, state, table, source)
-        before = contents.of(rows, table.column_names)
+        before = table_checksum(rows, table.column_names)
         commit = Commit(
             "release",
             state.run["run_id"],
@@ -124,7 +124,7 @@ def _copied(settings: Settings, plan: Plan, now: datetime, note: str) -> dict[st
             schema=table.schema,
         )
         copied = copy.append(rows, table, commit).version
-        after = contents.of(copy.read(table, copied), table.column_names)
+        after = table_checksum(copy.read(table, copied), table.column_names)
         if before != after:
             raise LakehouseError(
                 f"The copy of {table.name} is not what it was made of; the release was taken back, make it again."
@@ -141,15 +141,15 @@ def _copied(settings: Settings, plan: Plan, now: datetime, note: str) -> dict[st
     return _manifest(settings, plan, now, note, tables)
 
 
-def _rows(lake: Store, state: State, table: Table, source: Snapshot) -> DataFrame:
+def _rows(lake: Store, state: LakeVersion, table: Table, source: Snapshot) -> DataFrame:
     """The rows to copy."""
-    rows = lake.read_declared(table, source.version)
+    rows = lake.read_with_schema(table, source.version)
     if table is BRONZE:
         return integrity.checked(rows)
     return rows.where(f"lake_version <= {state.lake_version}") if table is RUNS else rows
 
 
-def _source(settings: Settings, state: State, table: Table) -> Snapshot:
+def _source(settings: Settings, state: LakeVersion, table: Table) -> Snapshot:
     """The table as the state has it; of the runs, which a state does not number, the newest."""
     found = _opened(settings.path(table.path)) if table is RUNS else state.snapshot(table)
     losses.check_files(found, table, "no release can be made of it; `lakehouse run` builds a derived table anew")
@@ -187,7 +187,7 @@ def _manifest(
         "last_day": _text(gold.highest("date_recorded")),
         "rules": [asdict(rule) for rule in RULES.all],
         "tables": tables,
-        "checksum": overall({name: Contents(about["rows"], about["checksum"]) for name, about in tables.items()}),
+        "checksum": overall({name: TableChecksum(about["rows"], about["checksum"]) for name, about in tables.items()}),
     }
     return {**manifest, "citation": citation(manifest)}
 
@@ -196,7 +196,7 @@ def _text(day: date | None) -> str | None:
     return day.isoformat() if day else None
 
 
-def overall(tables: Mapping[str, Contents]) -> str:
+def overall(tables: Mapping[str, TableChecksum]) -> str:
     """One checksum of all tables: SHA-256 of a line ``name rows checksum`` for each, by name."""
     lines = (f"{name} {tables[name].rows} {tables[name].checksum}\n" for name in sorted(tables))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -239,8 +239,8 @@ class Checked:
     """A table of a release: what the manifest says, and what was found now (None: it cannot be read)."""
 
     table: str
-    stated: Contents
-    found: Contents | None
+    stated: TableChecksum
+    found: TableChecksum | None
     error: str | None = None
 
     @property
@@ -263,7 +263,7 @@ def verify(settings: Settings, name: str) -> list[Checked]:
         LakehouseError: its manifest contradicts itself.
     """
     manifest = manifests.read(settings, name)
-    stated = {table: Contents(about["rows"], about["checksum"]) for table, about in manifest["tables"].items()}
+    stated = {table: TableChecksum(about["rows"], about["checksum"]) for table, about in manifest["tables"].items()}
     if overall(stated) != manifest["checksum"]:
         raise LakehouseError(
             f"The manifest of release {name} was changed: its checksum is not that of its tables; bring it back from a "
@@ -273,12 +273,14 @@ def verify(settings: Settings, name: str) -> list[Checked]:
     return [_checked(store, table, manifest["tables"][table.name], stated[table.name]) for table in RELEASED]
 
 
-def _checked(store: Store, table: Table, about: Mapping[str, Any], stated: Contents) -> Checked:
+def _checked(store: Store, table: Table, about: Mapping[str, Any], stated: TableChecksum) -> Checked:
     try:
         snapshot = _opened(store.path(table))
         rows = store.read(table, snapshot.version)
         return Checked(
-            table.name, stated, contents.of(rows, [column for column in table.column_names if column in rows.columns])
+            table.name,
+            stated,
+            table_checksum(rows, [column for column in table.column_names if column in rows.columns]),
         )
     except LakehouseError as error:
         return Checked(table.name, stated, None, str(error))
@@ -295,7 +297,7 @@ def delete(settings: Settings, name: str) -> None:
         manifests.remove(settings, name)
 
 
-def of_table(settings: Settings, table_id: str) -> State | None:
+def of_table(settings: Settings, table_id: str) -> LakeVersion | None:
     """The release whose Gold has this id, None when no release has."""
     for name in manifests.names(settings):
         if manifests.read(settings, name)["tables"][GOLD.name]["table_id"] == table_id:

@@ -16,15 +16,15 @@ from lakehouse import provenance
 from lakehouse.errors import LakehouseError
 from lakehouse.history import comparison, manifests, states
 from lakehouse.history.comparison import Comparison
-from lakehouse.history.states import State
+from lakehouse.history.states import LakeVersion
 from lakehouse.lake import delta_log
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER, TABLES, Table
-from lakehouse.refinement import aggregating, quarantine, refining
-from lakehouse.refinement.quality import RULES
-from lakehouse.refinement.stages import Work
 from lakehouse.settings import Settings
 from lakehouse.spark import session
+from lakehouse.transform import gold_job, quarantine, silver_job
+from lakehouse.transform.quality import RULES
+from lakehouse.transform.stages import RunContext
 from lakehouse.wording import counted
 
 REBUILT = (SILVER, QUARANTINE, GOLD, DIM_REGION)
@@ -36,7 +36,7 @@ SHOWN = 20
 class Reproduced:
     """A release beside what its Bronze gives today. ``rules``: names of rules that were declared otherwise then."""
 
-    state: State
+    state: LakeVersion
     code_version: str
     comparisons: Sequence[Comparison]
     rules: Sequence[str]
@@ -81,12 +81,12 @@ def reproduce(settings: Settings, name: str, tell: Callable[[str], None] = lambd
     with _scratch(settings) as place:
         store = Store(session.open_session(), place, {BRONZE.name: state.path(BRONZE)})
         store.prepare(*(table for table in TABLES if table is not BRONZE))
-        work = Work(store, f"reproduce {name}", provenance.code_version(), provenance.settings_hash(settings))
+        work = RunContext(store, f"reproduce {name}", provenance.code_version(), provenance.settings_hash(settings))
         tell(f"silver: from {counted(state.run['tables'][BRONZE.name]['rows'], 'response')} of {state.name}")
-        refining.refine(work, full=True, contract=quarantine.contract(settings))
+        silver_job.refine(work, full=True, contract=quarantine.contract(settings))
         tell("gold: from that")
-        aggregating.aggregate(work, full=True)
-        aggregating.describe_regions(work, full=True)
+        gold_job.aggregate(work, full=True)
+        gold_job.describe_regions(work, full=True)
         comparisons = [
             comparison.compare(
                 table,

@@ -14,14 +14,14 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from lakehouse.history import states
-from lakehouse.history.states import State
+from lakehouse.history.states import LakeVersion
 from lakehouse.lake import integrity
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, KNOWN_FUELS, SILVER
-from lakehouse.refinement import silver
-from lakehouse.refinement.quality import RULES, Rules
 from lakehouse.settings import Settings
 from lakehouse.spark import session
+from lakehouse.transform import silver
+from lakehouse.transform.quality import RULES, Rules
 
 VIEW = "revisions"
 """The name under which Spark SQL sees the statements of all of Bronze."""
@@ -84,7 +84,7 @@ def by_age(said: DataFrame) -> DataFrame:
 class Revisions:
     """The statements about a region in a range, and how large the revisions among them are by age."""
 
-    state: State
+    state: LakeVersion
     statements: Sequence[Mapping[str, Any]]
     by_age: Sequence[Mapping[str, Any]]
 
@@ -117,7 +117,7 @@ def find(
     return Revisions(state, rows, groups)
 
 
-def speaking_of(store: Store, state: State, region: int, start: datetime, end: datetime) -> DataFrame:
+def speaking_of(store: Store, state: LakeVersion, region: int, start: datetime, end: datetime) -> DataFrame:
     """The responses whose window may hold a half-hour of ``[start, end)`` for the region."""
     bronze = integrity.checked(store.read(BRONZE, state.version(BRONZE)))
     touches = (F.col("window_end") >= F.lit(start)) & (F.col("window_start") <= F.lit(end))

@@ -13,7 +13,7 @@ from lakehouse.settings import Settings
 
 
 @dataclass(frozen=True)
-class State:
+class LakeVersion:
     """Every table at one version. ``root`` is the lake, or the release's own folder; ``versions`` is by table name."""
 
     name: str
@@ -55,7 +55,7 @@ class State:
 _RUN = ("lake_version", "run_id", "command", "status", "code_version", "settings_hash", "finished_at", "versions")
 
 
-def at_lake_version(settings: Settings, number: int | None = None) -> State:
+def at_lake_version(settings: Settings, number: int | None = None) -> LakeVersion:
     """The lake as the run of this number left it; by default the newest run.
 
     Raises:
@@ -73,10 +73,10 @@ def at_lake_version(settings: Settings, number: int | None = None) -> State:
     if not rows:
         raise UsageError(f"The lake has the versions 1 to {newest}, not {number}; `lakehouse status` shows the newest.")
     run = {**rows[0], "versions": dict(rows[0]["versions"])}
-    return State(f"lake version {run['lake_version']}", run["lake_version"], settings.root, run["versions"], run)
+    return LakeVersion(f"lake version {run['lake_version']}", run["lake_version"], settings.root, run["versions"], run)
 
 
-def newest(settings: Settings) -> State:
+def newest(settings: Settings) -> LakeVersion:
     """The lake as it is: every table at its newest version, whoever made it, after the newest run.
 
     Raises:
@@ -90,7 +90,7 @@ def newest(settings: Settings) -> State:
     return replace(state, name=f"the lake as it is, changed since {state.name}", versions=versions)
 
 
-def of_release(settings: Settings, name: str) -> State:
+def of_release(settings: Settings, name: str) -> LakeVersion:
     """A release: its own copies, each at the version that holds what was released.
 
     Raises:
@@ -98,10 +98,10 @@ def of_release(settings: Settings, name: str) -> State:
     """
     manifest = manifests.read(settings, name)
     versions = {table: about["copied_version"] for table, about in manifest["tables"].items()}
-    return State(f"release {name}", manifest["lake_version"], manifests.place(settings, name), versions, manifest)
+    return LakeVersion(f"release {name}", manifest["lake_version"], manifests.place(settings, name), versions, manifest)
 
 
-def named(settings: Settings, name: str) -> State:
+def resolve_version(settings: Settings, name: str) -> LakeVersion:
     """A lake version where the name is a number, otherwise a release.
 
     Raises:

@@ -16,7 +16,14 @@ from yarl import URL
 
 from lakehouse.errors import ApiUnavailableError, LakehouseError
 from lakehouse.ingestion.access import Access, Proxy
-from lakehouse.ingestion.bronze import NOT_UNDERSTOOD, PERIOD_FORM, Contents, NotAResponseError, Response, contents
+from lakehouse.ingestion.bronze import (
+    NOT_UNDERSTOOD,
+    PERIOD_FORM,
+    NotAResponseError,
+    PayloadSummary,
+    Response,
+    inspect_payload,
+)
 from lakehouse.ingestion.retries import RefusedError, TransientError, check_status, proxy_refusal, wait_after
 from lakehouse.ingestion.source import Clock, Source, checked_url, clock_of, simulator
 from lakehouse.ingestion.unpacking import Body
@@ -166,7 +173,7 @@ class Client:
             RefusedError: the API will not answer this.
         """
         url = window_url(self.settings.url, window)
-        found = Contents()
+        found = PayloadSummary()
 
         def response(answer: Answer) -> Response:
             return Response(
@@ -184,7 +191,7 @@ class Client:
             nonlocal found
             message = "it is about one region and not about all"
             try:
-                found = contents(answer.body)
+                found = inspect_payload(answer.body)
             except NotAResponseError as error:
                 found, message = NOT_UNDERSTOOD, str(error)
             if found.regionid is not None:  # raised of the last attempt

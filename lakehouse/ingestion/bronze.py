@@ -35,7 +35,7 @@ class Response:
     body: bytes
     window: Window
     received_at: datetime
-    contents: "Contents"
+    contents: "PayloadSummary"
     attempts: int = 1
     url: str | None = None
     file: str | None = None
@@ -79,7 +79,7 @@ class Response:
 
 
 @dataclass(frozen=True)
-class Contents:
+class PayloadSummary:
     """What a body says it holds: starts of half-hours as it orders them, and its region if it is about one.
 
     A period whose start cannot be read counts with ``UNPLACED``, so that Silver looks at it and refuses it. The body
@@ -95,7 +95,7 @@ class Contents:
 UNPLACED = datetime(1, 1, 1, tzinfo=UTC)
 SOME_REGION = 0
 """No region's id. Such a response answers no request: what all regions say is still to be asked for."""
-NOT_UNDERSTOOD = Contents((UNPLACED,), SOME_REGION)
+NOT_UNDERSTOOD = PayloadSummary((UNPLACED,), SOME_REGION)
 """Of an answer of the API that is none of the regional routes: Silver refuses it as one record."""
 JSON_SPACE = b" \t\r\n"
 
@@ -129,14 +129,14 @@ _ELEMENT = _optional(
 _ELEMENTS = _list_of(_ELEMENT)
 _BODY = SchemaValidator(_optional(error=_ANY, data=_or_anything(_ELEMENTS, _ELEMENT)))
 _BARE_LIST = SchemaValidator(_ELEMENTS)
-"""Check that all of a body is JSON, but build only what ``contents`` looks at.
+"""Check that all of a body is JSON, but build only what ``inspect_payload`` looks at.
 
 Measured on a day of 336 kB: 2.3 ms, where ``json.loads`` takes 3.2 and holds up every other request meanwhile. (One
 schema for both takes twice that.)
 """
 
 
-def contents(body: bytes) -> Contents:
+def inspect_payload(body: bytes) -> PayloadSummary:
     """What a body holds; nothing for the empty answers ``{}``, ``{"data":[]}`` and no body at all.
 
     A bare list stands for the ``data`` that somebody has kept.
@@ -146,7 +146,7 @@ def contents(body: bytes) -> Contents:
     """
     text = body.removeprefix(UTF8_MARK)
     if not text.strip():
-        return Contents()
+        return PayloadSummary()
     said = _parsed(text)
     elements: Any
     if isinstance(said, list) and said:
@@ -175,7 +175,7 @@ def _parsed(text: bytes) -> Any:
         raise NotAResponseError(f"it is not valid JSON ({why.removeprefix('Invalid JSON: ')})") from None
 
 
-def _contents_of(elements: Sequence[Any]) -> Contents:
+def _contents_of(elements: Sequence[Any]) -> PayloadSummary:
     """Of periods with all their ``regions``, or of regions with all their periods (``data``).
 
     What is neither holds no record beside others that do; alone it is no answer.
@@ -202,7 +202,7 @@ def _contents_of(elements: Sequence[Any]) -> Contents:
     if starts and not regionids:
         raise NotAResponseError(f"it is no answer about regions: {wrong}")
     regionid = regionids.pop() if len(regionids) == 1 else SOME_REGION if regionids else None
-    return Contents(tuple(starts), regionid, frozenset(starts) - held)
+    return PayloadSummary(tuple(starts), regionid, frozenset(starts) - held)
 
 
 def _regionid(stated: object) -> int | None:

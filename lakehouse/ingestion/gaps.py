@@ -15,7 +15,7 @@ from lakehouse.ingestion.bronze import AHEAD
 from lakehouse.ingestion.coverage import Coverage, coverage
 from lakehouse.ingestion.planning import FIRST_LOAD, outside
 from lakehouse.ingestion.presence import Refined, Refused
-from lakehouse.ingestion.receipts import Held
+from lakehouse.ingestion.receipts import FetchHistory
 from lakehouse.lake import delta_log, losses
 from lakehouse.lake.tables import SILVER
 from lakehouse.settings import Settings
@@ -66,7 +66,7 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class Found:
+class GapReport:
     """The gaps of a range, ascending. ``unrefined``: responses in Bronze that Silver has not looked at yet."""
 
     span: Span
@@ -79,7 +79,7 @@ class Found:
         return sum(map(len, joined(gap.span for gap in self.gaps)))
 
 
-def find(settings: Settings, start: datetime | None, end: datetime | None) -> Found:
+def find(settings: Settings, start: datetime | None, end: datetime | None) -> GapReport:
     """The gaps of ``[start, end)``; by default of the lake's range: from the oldest half-hour asked for to now.
 
     A region of a half-hour can be told missing only where Silver has looked at the answer.
@@ -104,7 +104,7 @@ def find(settings: Settings, start: datetime | None, end: datetime | None) -> Fo
     refused = list(presence.refused(settings)) if lacking else []
     gaps = [*_unanswered(received, known, silver, now), *_partial(lacking, refused)]
     gaps = sorted(_with_the_rest(gaps, Span(span.end, everything.end)), key=_order)
-    return Found(everything, tuple(gaps), len(known.receipts.about(span)) - len(judged.about(span)))
+    return GapReport(everything, tuple(gaps), len(known.receipts.about(span)) - len(judged.about(span)))
 
 
 def _with_the_rest(gaps: list[Gap], later: Span) -> Iterator[Gap]:
@@ -118,7 +118,7 @@ def _with_the_rest(gaps: list[Gap], later: Span) -> Iterator[Gap]:
         yield Gap(later, Cause.FUTURE)
 
 
-def _range(known: Held, start: datetime | None, end: datetime | None, now: datetime) -> Span:
+def _range(known: FetchHistory, start: datetime | None, end: datetime | None, now: datetime) -> Span:
     last = floor(now) if end is None else end
     if start is not None and start >= last:
         raise UsageError(f"--from {start:%Y-%m-%dT%H:%MZ} is not before --to {last:%Y-%m-%dT%H:%MZ}.")
@@ -126,7 +126,7 @@ def _range(known: Held, start: datetime | None, end: datetime | None, now: datet
     return Span(first, max(first, last))
 
 
-def _unanswered(received: Coverage, known: Held, silver: Refined, now: datetime) -> Iterator[Gap]:
+def _unanswered(received: Coverage, known: FetchHistory, silver: Refined, now: datetime) -> Iterator[Gap]:
     """Half-hours that no answer on all regions held, unless Silver has their regions from answers on one each."""
     span = received.span
     errors = {slot: lost.error for lost in known.lost for slot in lost.span.clip(span.start, span.end).slots()}

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from lakehouse.ingestion import recordings
 from lakehouse.ingestion.api import Client, Failure
-from lakehouse.ingestion.bronze import NOT_UNDERSTOOD, NotAResponseError, Response, contents, window_of
+from lakehouse.ingestion.bronze import NOT_UNDERSTOOD, NotAResponseError, Response, inspect_payload, window_of
 from lakehouse.ingestion.fetching import Result, fetch_all
 from lakehouse.ingestion.receipts import Landed, Version
 from lakehouse.ingestion.reception import ReceivedAt as ReceivedAt
@@ -265,7 +265,7 @@ def land_from_files(
     for number, found in enumerate(recordings.find(paths, largest)):
         try:
             body = found.read()
-            said = contents(body)
+            said = inspect_payload(body)
             if not said.periods:
                 yield BadFile(found.name, "it holds no half-hour", is_empty=bool(body.strip()))
                 continue

@@ -14,7 +14,7 @@ from lakehouse.errors import UsageError
 from lakehouse.ingestion import presence, receipts
 from lakehouse.ingestion.bronze import PERIOD_FORM
 from lakehouse.ingestion.coverage import CLOCK_TOLERANCE, Policy, Reason, to_fetch
-from lakehouse.ingestion.receipts import Held
+from lakehouse.ingestion.receipts import FetchHistory
 from lakehouse.ingestion.source import Source, check_source, simulator_here
 from lakehouse.settings import PUBLIC_API, Settings
 from lakehouse.windows import FIRST_SLOT, HALF_HOUR, MICROSECOND, Span, Window, floor, micros, plan
@@ -54,7 +54,13 @@ def requests(
 
 
 def reasons_to_fetch(
-    known: Held, start: datetime | None, end: datetime | None, source: Source, settings: Settings, *, force: bool
+    known: FetchHistory,
+    start: datetime | None,
+    end: datetime | None,
+    source: Source,
+    settings: Settings,
+    *,
+    force: bool,
 ) -> dict[Reason, list[Span]]:
     """What of ``[start, end)`` to ask for, and why; with ``force`` all that have ended.
 
@@ -91,7 +97,7 @@ def reasons_to_fetch(
     return {Reason.FORCED: [ended]} if len(ended) else {}
 
 
-def _due(wanted: Span, known: Held, source: Source, settings: Settings) -> dict[Reason, list[Span]]:
+def _due(wanted: Span, known: FetchHistory, source: Source, settings: Settings) -> dict[Reason, list[Span]]:
     received = known.receipts.without(presence.unread(settings, wanted, known.receipts))
     received = received.as_of(micros(source.now) + CLOCK_TOLERANCE)
     return to_fetch(wanted, received, now=source.now, policy=policy(settings))

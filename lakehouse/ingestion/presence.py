@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from lakehouse.ingestion.bronze import start_of
 from lakehouse.ingestion.coverage import Receipts, coverage
-from lakehouse.lake import cursors, delta_log
+from lakehouse.lake import delta_log, watermarks
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import BRONZE, QUARANTINE, REGIONS, SILVER, Table
 from lakehouse.settings import Settings
@@ -74,7 +74,7 @@ def refined(settings: Settings, span: Span) -> Refined:
 
 @dataclass(frozen=True)
 class _Places:
-    """See ``cursors.Places``."""
+    """See ``watermarks.Places``."""
 
     settings: Settings
 
@@ -87,7 +87,7 @@ def _watermark(settings: Settings, silver: Snapshot) -> int:
     bronze, quarantine = (delta_log.open_table(settings.path(table.path)) for table in (BRONZE, QUARANTINE))
     if bronze is None or quarantine is None:
         return 0
-    return cursors.landing(_Places(settings), silver, bronze, quarantine) or 0
+    return watermarks.landing(_Places(settings), silver, bronze, quarantine) or 0
 
 
 def unread(settings: Settings, span: Span, receipts: Receipts) -> set[datetime]:
@@ -116,7 +116,7 @@ def _counted(
     )
     query = f"SELECT timestamp, count(*) AS n FROM rows WHERE {within} GROUP BY timestamp"  # noqa: S608 (our own names)
     numbered = f"SELECT CAST(to_unixtime(timestamp) AS BIGINT) / {SLOT_SECONDS} AS number, n FROM ({query})"  # noqa: S608 (our own names)
-    found = delta_log.asked(numbered, rows=silver)
+    found = delta_log.query_datafusion(numbered, rows=silver)
     counts = found["n"].to_pylist()
     lacking: dict[datetime, frozenset[int]] = {}
     if any(count < len(ALL) for count in counts):

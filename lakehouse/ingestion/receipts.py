@@ -26,7 +26,7 @@ ANSWERS = """
 
 
 @dataclass(frozen=True)
-class Lost:
+class FailedWindow:
     """A window that a run did not get: its slots, and the run's last error about it."""
 
     span: Span
@@ -34,12 +34,12 @@ class Lost:
 
 
 @dataclass(frozen=True)
-class Held:
+class FetchHistory:
     """What Bronze holds and what runs have failed to get. ``lost`` is in order of the runs."""
 
     source: str | None = None
     receipts: Receipts = field(default_factory=Receipts)
-    lost: tuple[Lost, ...] = ()
+    lost: tuple[FailedWindow, ...] = ()
     landing: int = 0
     last_clock: datetime | None = None
     """The API's clock as a run or an answer last said it; None for files alone."""
@@ -71,14 +71,14 @@ class Held:
         return self.last_received + MICROSECOND
 
 
-def held(settings: Settings) -> Held:
+def held(settings: Settings) -> FetchHistory:
     """Read it; a lake that does not exist holds nothing."""
     bronze = delta_log.open_table(settings.path(BRONZE.path))
     runs = delta_log.open_table(settings.path(RUNS.path))
     done = sorted(_rows(runs, "lake_version", "lake_clock", "failed_windows"), key=lambda row: row["lake_version"])
-    known = Held(
+    known = FetchHistory(
         lost=tuple(
-            Lost(Window(window["window_start"], window["window_end"]).span(), window["error"])
+            FailedWindow(Window(window["window_start"], window["window_end"]).span(), window["error"])
             for row in done
             for window in row["failed_windows"]
         ),
@@ -86,7 +86,7 @@ def held(settings: Settings) -> Held:
     )
     if bronze is None:
         return known
-    rows = delta_log.asked(ANSWERS, rows=bronze)
+    rows = delta_log.query_datafusion(ANSWERS, rows=bronze)
     if not rows.num_rows:
         return known
     of_api = [

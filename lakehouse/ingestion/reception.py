@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from lakehouse.clock import machine_clock
 from lakehouse.errors import UsageError
 from lakehouse.ingestion.bronze import AHEAD
-from lakehouse.ingestion.receipts import Held
+from lakehouse.ingestion.receipts import FetchHistory
 from lakehouse.windows import EPOCH
 
 SECOND_FORM = "%Y-%m-%dT%H:%M:%SZ"
@@ -40,7 +40,7 @@ class ReceivedAt:
         return self.latest or machine_clock()
 
 
-def received_at(said: datetime | None, known: Held, machine: datetime, *, by_file: bool = False) -> ReceivedAt:
+def received_at(said: datetime | None, known: FetchHistory, machine: datetime, *, by_file: bool = False) -> ReceivedAt:
     """When the files of an import count as received: at a time that is ``said``, or now (None), or ``by_file``.
 
     "Now" is after all that the lake has received by its clock, which in a simulated lake stands between two runs.

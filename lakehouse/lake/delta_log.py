@@ -64,16 +64,16 @@ class Snapshot:
         """The type of each column, in table order."""
         return {field.name: field.type for field in pa.schema(self.table.schema())}
 
-    def declared_rows(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
+    def read_arrow(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
         """As :meth:`rows`, in the table's own types: for some thousand rows, each scan of Spark's takes longer."""
-        return self.as_declared(self.rows(columns, where))
+        return self.cast_to_schema(self.rows(columns, where))
 
     def no_rows(self, columns: Sequence[str]) -> pa.Table:
-        """As :meth:`declared_rows` of a table without a row; no file is read."""
+        """As :meth:`read_arrow` of a table without a row; no file is read."""
         types = self.arrow_types()
         return pa.schema([(name, types[name]) for name in columns]).empty_table()
 
-    def as_declared(self, rows: pa.Table) -> pa.Table:
+    def cast_to_schema(self, rows: pa.Table) -> pa.Table:
         """Rows with columns of this table in the table's own types; an engine may have given wider ones."""
         types = self.arrow_types()
         return rows.cast(pa.schema([(name, types[name]) for name in rows.column_names]))
@@ -139,7 +139,7 @@ class Snapshot:
             raise FeedError(
                 f"The changes of {self.path} after version {since} cannot be read: {_reason(error)}"
             ) from error
-        return self.as_declared(rows).group_by(list(columns)).aggregate([])
+        return self.cast_to_schema(rows).group_by(list(columns)).aggregate([])
 
     def highest(self, column: str, where: str | None = None) -> Any:
         """The highest value of a column, None if there is none."""
@@ -161,7 +161,7 @@ class Snapshot:
         return found
 
     def _asked(self, query: str) -> pa.Table:
-        return asked(query, rows=self)
+        return query_datafusion(query, rows=self)
 
     @cached_property
     def lost_files(self) -> tuple[str, ...]:
@@ -188,7 +188,7 @@ class Snapshot:
         return {"files": actions.num_rows, "rows": rows, "bytes": size}
 
 
-def asked(query: str, **tables: Snapshot) -> pa.Table:
+def query_datafusion(query: str, **tables: Snapshot) -> pa.Table:
     """The answer to a query in DataFusion's SQL over tables by the given names."""
     engine = QueryBuilder()
     for name, snapshot in tables.items():

@@ -5,13 +5,13 @@ table from what is left would delete the rest from it, rightly and for nobody's 
 """
 
 from lakehouse.errors import LossError
-from lakehouse.lake import cursors, delta_log
-from lakehouse.lake.cursors import Places
+from lakehouse.lake import delta_log, watermarks
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import BRONZE, GOLD, SILVER, Table
+from lakehouse.lake.watermarks import Places
 
 SHOWN = 3
-"""Lost files that are named; of more, how many."""
+"""FailedWindow files that are named; of more, how many."""
 
 
 def check_bronze(store: Places) -> None:
@@ -21,7 +21,7 @@ def check_bronze(store: Places) -> None:
         LossError: landings, or data files of Bronze, are missing.
     """
     bronze, silver = (delta_log.open_table(store.path(table)) for table in (BRONZE, SILVER))
-    stated = cursors.consumed(store, SILVER, silver, "silver") if silver else None
+    stated = watermarks.consumed(store, SILVER, silver, "silver") if silver else None
     newest = 0
     if bronze is not None:
         check_files(bronze, BRONZE, "bring them back from a backup: nothing else holds what they say")
@@ -50,7 +50,7 @@ def check_silver(store: Places, silver: Snapshot, gold: Snapshot, held: int | No
             f"Silver at {silver.path} is empty, and Gold holds {gold.totals()['rows']:,} rows made of it: run "
             "`lakehouse silver` first, or say with --accept-loss that Gold shall be empty, too; nothing was written."
         )
-    stated = cursors.consumed(store, GOLD, gold, "gold")
+    stated = watermarks.consumed(store, GOLD, gold, "gold")
     if stated is not None and held is not None and held < stated:
         raise LossError(
             f"Silver at {silver.path} lacks {_landings(held + 1, stated)}, of which Gold was made: run "

@@ -29,7 +29,7 @@ MAX_FILE_SIZE = "spark.databricks.delta.optimize.maxFileSize"
 
 
 @dataclass(frozen=True)
-class Upkeep:
+class MaintenancePlan:
     """What there is to do for a table, or what was done. Sizes in bytes.
 
     ``live`` are the files of the newest version; ``kept`` those that only older versions need and that stay, because
@@ -80,13 +80,13 @@ def retention(settings: Settings) -> str:
     return FOREVER if days is None else f"interval {days} days"
 
 
-def planned(settings: Settings) -> list[Upkeep]:
+def planned(settings: Settings) -> list[MaintenancePlan]:
     """What :func:`maintain` would do for each table that exists. No JVM."""
     found = ((table, delta_log.open_table(settings.path(table.path))) for table in TABLES)
     return [_planned(settings, table, snapshot) for table, snapshot in found if snapshot is not None]
 
 
-def _planned(settings: Settings, table: Table, snapshot: Snapshot) -> Upkeep:
+def _planned(settings: Settings, table: Table, snapshot: Snapshot) -> MaintenancePlan:
     totals = snapshot.totals()
     now, wanted = snapshot.properties.get("delta.deletedFileRetentionDuration", ""), retention(settings)
     size = LARGE_FILE if table.append_only else SMALL_FILE
@@ -94,7 +94,7 @@ def _planned(settings: Settings, table: Table, snapshot: Snapshot) -> Upkeep:
     going = [] if wanted == FOREVER else snapshot.unneeded(settings.retention.days or 0)
     goes = _sizes(settings, table, going)
     beside = _on_disk(settings, table) - totals["bytes"] if settings.is_local else 0
-    return Upkeep(
+    return MaintenancePlan(
         table.name,
         totals["files"],
         totals["bytes"],
@@ -107,7 +107,7 @@ def _planned(settings: Settings, table: Table, snapshot: Snapshot) -> Upkeep:
     )
 
 
-def maintain(store: Store, settings: Settings, table: Table, commit: Commit) -> Upkeep:
+def maintain(store: Store, settings: Settings, table: Table, commit: Commit) -> MaintenancePlan:
     """Bring a table's retention to what is set, compact it, write a checkpoint, and vacuum if the retention is bounded.
 
     A vacuum goes by the table's own retention; Delta's check of it stays on.
@@ -117,7 +117,7 @@ def maintain(store: Store, settings: Settings, table: Table, commit: Commit) -> 
     snapshot = delta_log.open_table(store.path(table))
     assert snapshot is not None  # noqa: S101 (the caller has made sure of it)
     todo = _planned(settings, table, snapshot)
-    with store.saying(commit):
+    with store.with_commit_info(commit):
         if todo.new_retention is not None:
             names = ("delta.deletedFileRetentionDuration", "delta.logRetentionDuration")
             said = ", ".join(f"'{name}' = '{wanted}'" for name in names)
@@ -129,7 +129,7 @@ def maintain(store: Store, settings: Settings, table: Table, commit: Commit) -> 
     if now is not None and now.version != damage.checkpoint_hinted_at(store.path(table)):
         store.checkpoint(table)
     if wanted != FOREVER:
-        with store.saying(commit):
+        with store.with_commit_info(commit):
             spark.sql(f"VACUUM {path}")
     return todo
 

@@ -21,8 +21,8 @@ from lakehouse.lake import damage, delta_log, tables, upgrades
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import Table
-from lakehouse.refinement.difference import CHANGE, DELETE, INSERT, UPDATE
 from lakehouse.spark import session
+from lakehouse.transform.changeset import CHANGE, DELETE, INSERT, UPDATE
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 MATERIALIZE = "spark.databricks.delta.merge.materializeSource"
@@ -143,7 +143,7 @@ class Store:
                 raise LakehouseError(f"{table.name} version {version} {session.BEYOND_RETENTION}") from None
             raise
 
-    def read_declared(self, table: Table, version: int) -> DataFrame:
+    def read_with_schema(self, table: Table, version: int) -> DataFrame:
         """All rows at a version with the columns declared today; one that the version has not is null."""
         rows = self.read(table, version)
         there = set(rows.columns)
@@ -168,7 +168,7 @@ class Store:
         """Rows of this process for Spark. In one piece: after an empty batch Spark reads no further."""
         return self.spark.createDataFrame(rows.combine_chunks())
 
-    def framed(self, rows: Rows) -> DataFrame:
+    def to_spark(self, rows: Rows) -> DataFrame:
         """The rows for Spark, wherever they are."""
         return self.frame(rows) if isinstance(rows, pa.Table) else rows
 
@@ -209,13 +209,13 @@ class Store:
         fear that they come out otherwise the second time.
         """
         are_here = isinstance(changes, pa.Table)
-        source = self.framed(changes).coalesce(1) if are_here else self.framed(changes)
+        source = self.to_spark(changes).coalesce(1) if are_here else self.to_spark(changes)
         condition = bounds
         for key in table.key:
             condition = condition & (F.col(f"t.{key}") == F.col(f"s.{key}"))
         assignments = {name: F.col(f"s.{name}") for name in table.column_names}
         target = DeltaTable.forPath(self.spark, self.path(table)).alias("t")
-        with self.saying(commit), self._setting(MATERIALIZE, "none") if are_here else nullcontext():
+        with self.with_commit_info(commit), self._setting(MATERIALIZE, "none") if are_here else nullcontext():
             merge = target.merge(source.alias("s"), condition)
             if DELETE in kinds:
                 merge = merge.whenMatchedDelete(F.col(f"s.{CHANGE}") == DELETE)
@@ -262,7 +262,7 @@ class Store:
         log.checkpoint()
 
     @contextmanager
-    def saying(self, commit: Commit) -> Iterator[None]:
+    def with_commit_info(self, commit: Commit) -> Iterator[None]:
         """Let every commit made meanwhile carry this account; it is unset whatever happens."""
         with self._setting(USER_METADATA, commit.to_json()):
             yield

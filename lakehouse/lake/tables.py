@@ -39,6 +39,7 @@ class Table:
 
     ``schema`` numbers the declaration; it rises when columns or properties change, with an entry in ``upgrades``.
     ``indexed``: the columns that files keep statistics of, none for all; they cost time with every row that is written.
+    ``clustered_by``: the column that files are laid out by, so that a MERGE of neighbours reads few of them.
     ``in_commit_timestamps``: commits carry their time, so that it survives a copy; delta-rs cannot write such tables.
     """
 
@@ -51,6 +52,7 @@ class Table:
     in_commit_timestamps: bool = True
     provenance: tuple[str, ...] = ()
     indexed: tuple[str, ...] = ()
+    clustered_by: str = ""
     schema: int = 1
 
     @property
@@ -135,6 +137,7 @@ SILVER = Table(
     name="silver.regional_half_hourly",
     comment="The newest good value of every half-hour and region",
     key=("regionid", "timestamp"),
+    clustered_by="timestamp",
     provenance=("response_id", "ingestion_timestamp"),
     indexed=("regionid", "timestamp"),
     columns=(
@@ -161,6 +164,7 @@ QUARANTINE = Table(
     name="silver.quarantine",
     comment="Pieces of responses that broke a rule, with the reasons; one row per piece",
     key=("response_id", "position"),
+    clustered_by="response_id",
     columns=(
         Column("response_id", "STRING", "The Bronze response that holds the piece"),
         Column("position", "BIGINT", "Place in the body: period number * 1000 + region number, from 0"),
@@ -177,6 +181,7 @@ GOLD = Table(
     name="gold.carbon_intensity_daily",
     comment="One row per region and UTC day",
     key=("regionid", "date_recorded"),
+    clustered_by="date_recorded",
     indexed=("regionid", "date_recorded"),
     columns=(
         Column("regionid", "INT", "Region, 1 to 18; see gold.dim_region"),
@@ -204,6 +209,7 @@ DIM_REGION = Table(
     name="gold.dim_region",
     comment="One row per region",
     key=("regionid",),
+    clustered_by="regionid",
     columns=(
         Column("regionid", "INT", "Region, 1 to 18"),
         Column("shortname", "STRING", "Name in the newest half-hour"),
@@ -214,6 +220,56 @@ DIM_REGION = Table(
     checks={
         "region_known": "regionid BETWEEN 1 AND 18",
         "kind_known": "kind IN ('dno_region', 'nation', 'gb')",
+    },
+)
+
+INTENSITY_PROFILE = Table(
+    name="gold.intensity_profile",
+    comment="One row per region, UTC month and half-hour of the day: what that half-hour is like in that month",
+    key=("regionid", "month", "half_hour"),
+    indexed=("regionid", "month"),
+    clustered_by="month",
+    columns=(
+        Column("regionid", "INT", "Region, 1 to 18; see gold.dim_region"),
+        Column("month", "DATE", "First day of the UTC month"),
+        Column("half_hour", "SMALLINT", "Half-hour of the UTC day, 0 (from 00:00) to 47 (from 23:30)"),
+        Column("n_days", "INT", "Days of the month that have this half-hour"),
+        Column("intensity_avg", "DECIMAL(10,2)", "Mean forecast intensity, gCO2/kWh, rounded once, half up"),
+        Column("intensity_min", "INT", "Lowest forecast of these half-hours, gCO2/kWh"),
+        Column("intensity_max", "INT", "Highest forecast of these half-hours, gCO2/kWh"),
+    ),
+    checks={
+        "region_known": "regionid BETWEEN 1 AND 18",
+        "month_begins": "day(month) = 1",
+        "half_hour_of_day": "half_hour BETWEEN 0 AND 47",
+        "days_counted": "n_days BETWEEN 1 AND 31",
+        "mean_within_range": "intensity_avg BETWEEN intensity_min AND intensity_max",
+    },
+)
+
+GOLD_MONTHLY = Table(
+    name="gold.carbon_intensity_monthly",
+    comment="One row per region and UTC month, from its half-hours",
+    key=("regionid", "month"),
+    indexed=("regionid", "month"),
+    clustered_by="month",
+    columns=(
+        Column("regionid", "INT", "Region, 1 to 18; see gold.dim_region"),
+        Column("month", "DATE", "First day of the UTC month"),
+        Column("n_days", "INT", "Days with at least one half-hour"),
+        Column("n_complete_days", "INT", "Days with all 48 half-hours"),
+        Column("n_periods", "INT", "Half-hours that the month's figures rest on"),
+        Column("intensity_avg", "DECIMAL(10,2)", "Mean forecast intensity, gCO2/kWh, rounded once, half up"),
+        Column("intensity_min", "INT", "Lowest half-hour of the month, gCO2/kWh"),
+        Column("intensity_max", "INT", "Highest half-hour of the month, gCO2/kWh"),
+        *_fuel_columns("DECIMAL(10,2)", "Mean share"),
+    ),
+    checks={
+        "region_known": "regionid BETWEEN 1 AND 18",
+        "month_begins": "day(month) = 1",
+        "days_counted": "n_complete_days BETWEEN 0 AND n_days AND n_days BETWEEN 1 AND 31",
+        "periods_counted": "n_periods BETWEEN n_days AND 48 * n_days",
+        "mean_within_range": "intensity_avg BETWEEN intensity_min AND intensity_max",
     },
 )
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from lakehouse.history import restoring
-from lakehouse.history.states import State
+from lakehouse.history import restore
+from lakehouse.history.states import LakeVersion
 from lakehouse.lake import commits
 from lakehouse.lake.delta_log import FeedError
 from lakehouse.lake.tables import DIM_REGION, GOLD
@@ -21,10 +21,10 @@ from lakehouse.postgres import PostgresTarget, takes_options
 from lakehouse.publishing import export_log, gold_versions, mirror, staging, verification
 from lakehouse.publishing.database import database
 from lakehouse.publishing.export_log import Checksum, Exported, ExportRecord
-from lakehouse.publishing.gold_versions import Wanted
+from lakehouse.publishing.gold_versions import ExportSource
 from lakehouse.publishing.mirror import ProofError
-from lakehouse.refinement.stages import StageReport, Work
 from lakehouse.settings import Settings
+from lakehouse.transform.stages import RunContext, StageReport
 
 LOCK_WAIT_SECONDS = 30.0
 """For another export into the same database; one of three years takes 2 s."""
@@ -35,11 +35,11 @@ log = logging.getLogger(__name__)
 
 
 def publish(
-    work: Work,
+    work: RunContext,
     settings: Settings,
     *,
     version: int | None = None,
-    state: State | None = None,
+    state: LakeVersion | None = None,
     full: bool = False,
     repair: bool = False,
 ) -> StageReport:
@@ -67,7 +67,7 @@ def publish(
             else:
                 wanted = gold_versions.at(work.store, version, since=last.gold if last else None)
                 wanted = replace(wanted, lake_version=work.lake_version if version is None else None)
-                if version is None and commits.newest_stage(wanted.days.newest_commits()) != restoring.STAGE:
+                if version is None and commits.newest_stage(wanted.days.newest_commits()) != restore.STAGE:
                     wanted = replace(wanted, may_delete=work.max_deleted_share)  # nobody has named this Gold
             done = _bring(wanted, last, connection, where.target, work.run_id, full=full)
     reads = {GOLD.name: wanted.days.version, DIM_REGION.name: wanted.regions.version}
@@ -75,7 +75,7 @@ def publish(
 
 
 def _bring(
-    wanted: Wanted,
+    wanted: ExportSource,
     last: ExportRecord | None,
     connection: Connection,
     target: PostgresTarget,
@@ -108,7 +108,7 @@ def _bring(
 
 def _replace(
     days: pa.Table,
-    wanted: Wanted,
+    wanted: ExportSource,
     connection: Connection,
     target: PostgresTarget,
     run_id: str,
@@ -133,7 +133,7 @@ def _replace(
         )
 
 
-def _warn(wanted: Wanted, last: ExportRecord, connection: Connection, found: Mapping[str, Checksum]) -> None:
+def _warn(wanted: ExportSource, last: ExportRecord, connection: Connection, found: Mapping[str, Checksum]) -> None:
     """Name rows that somebody changed in PostgreSQL since the last export, before they are put right."""
     named: list[str] = []
     if wanted.knows(last.gold):

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.history import releases
-from lakehouse.history.states import State
+from lakehouse.history.states import LakeVersion
 from lakehouse.lake import commits, delta_log, losses
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.store import Store
@@ -20,7 +20,7 @@ from lakehouse.settings import Settings
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ExportSource:
     """What PostgreSQL shall equal. ``lake_version``: that of the whole lake which it belongs to, where it is one's.
 
     ``release``: whose Gold it is, as ``release NAME``; None for the lake's own. ``may_delete``: the share of
@@ -56,11 +56,11 @@ class Wanted:
 
     @cached_property
     def _days(self) -> pa.Table:
-        return self.days.as_declared(self.days.rows(self.days.column_names))
+        return self.days.cast_to_schema(self.days.rows(self.days.column_names))
 
     @cached_property
     def _regions(self) -> pa.Table:
-        return self.regions.as_declared(self.regions.rows(self.regions.column_names))
+        return self.regions.cast_to_schema(self.regions.rows(self.regions.column_names))
 
     def checksums(self) -> dict[str, Checksum]:
         """The checksum of every month and of the regions.
@@ -91,7 +91,7 @@ class Wanted:
         return same_table and self.commit_ids.get(other.version) == other.commit_id
 
 
-def at(store: Store, version: int | None = None, *, since: GoldVersion | None = None) -> Wanted:
+def at(store: Store, version: int | None = None, *, since: GoldVersion | None = None) -> ExportSource:
     """Gold at a version, by default its newest, and the regions as they were when it was.
 
     Commits are known from the older of it and ``since`` on, so that a long log need not be read.
@@ -104,15 +104,15 @@ def at(store: Store, version: int | None = None, *, since: GoldVersion | None = 
     newest, history = _with_history(store, GOLD, min(reached, default=None))
     ids = {int(entry["version"]): commits.commit_id(entry) for entry in history}
     if version is None or version == newest.version:
-        return Wanted(store, newest, _opened(store, DIM_REGION), ids)
+        return ExportSource(store, newest, _opened(store, DIM_REGION), ids)
     if not 0 <= version <= newest.version:
         raise UsageError(f"{GOLD.name} has the versions 0 to {newest.version}, not {version}.")
     days = _opened(store, GOLD, version)
     _, regions_history = _with_history(store, DIM_REGION)
-    return Wanted(store, days, _opened(store, DIM_REGION, _regions_of(days, regions_history)), ids)
+    return ExportSource(store, days, _opened(store, DIM_REGION, _regions_of(days, regions_history)), ids)
 
 
-def of_state(store: Store, state: State, *, since: GoldVersion | None = None) -> Wanted:
+def of_state(store: Store, state: LakeVersion, *, since: GoldVersion | None = None) -> ExportSource:
     """Gold and the regions as a lake version or a release has them.
 
     Raises:
@@ -124,10 +124,10 @@ def of_state(store: Store, state: State, *, since: GoldVersion | None = None) ->
     _, history = _with_history(place, GOLD, min(version, since.version) if since is not None and known else version)
     ids = {int(entry["version"]): commits.commit_id(entry) for entry in history}
     release = state.name if state.root != store.root else None
-    return Wanted(place, state.snapshot(GOLD), state.snapshot(DIM_REGION), ids, release=release)
+    return ExportSource(place, state.snapshot(GOLD), state.snapshot(DIM_REGION), ids, release=release)
 
 
-def exported(store: Store, settings: Settings, gold: GoldVersion) -> Wanted:
+def exported(store: Store, settings: Settings, gold: GoldVersion) -> ExportSource:
     """Gold as it was exported last, of the lake or of a release; the lake's newest where it was another table's."""
     newest = at(store, since=gold)
     if newest.knows(gold):

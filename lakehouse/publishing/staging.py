@@ -16,8 +16,8 @@ from lakehouse.lake.tables import DIM_REGION, GOLD, Table
 from lakehouse.postgres import PostgresTarget, explain
 from lakehouse.publishing.mirror import DAYS, STAGING
 from lakehouse.publishing.statements import load
-from lakehouse.refinement.quality import LONGEST_NAME
 from lakehouse.spark import session
+from lakehouse.transform.quality import LONGEST_NAME
 
 BATCH_ROWS = 10_000
 """Rows per JDBC batch; with rewritten inserts 20,000 rows take half a second, warm."""

@@ -17,7 +17,7 @@ from lakehouse.postgres import connect
 from lakehouse.publishing import export_log, gold_versions, migrations, mirror
 from lakehouse.publishing.database import database
 from lakehouse.publishing.export_log import REGIONS, Checksum, ExportRecord
-from lakehouse.publishing.gold_versions import Wanted
+from lakehouse.publishing.gold_versions import ExportSource
 from lakehouse.publishing.statements import load, transaction
 from lakehouse.settings import Settings
 from lakehouse.spark import session
@@ -133,16 +133,18 @@ def verify(settings: Settings, version: int | None = None, state: str | None = N
     )
 
 
-def _wanted(store: Store, settings: Settings, last: ExportRecord, version: int | None, state: str | None) -> Wanted:
+def _wanted(
+    store: Store, settings: Settings, last: ExportRecord, version: int | None, state: str | None
+) -> ExportSource:
     if state is not None:
-        return gold_versions.of_state(store, states.named(settings, state))
+        return gold_versions.of_state(store, states.resolve_version(settings, state))
     if version is not None:
         return gold_versions.at(store, version)
     return gold_versions.exported(store, settings, last.gold)
 
 
 def differences(
-    connection: Connection, wanted: Wanted, proof: Mapping[str, Checksum], found: Mapping[str, Checksum]
+    connection: Connection, wanted: ExportSource, proof: Mapping[str, Checksum], found: Mapping[str, Checksum]
 ) -> list[Difference]:
     """The rows that differ, by table and key; only parts whose checksums differ are read.
 

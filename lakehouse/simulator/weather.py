@@ -133,7 +133,7 @@ def _sunlight(plant: Plant, day: int) -> list[float]:
 
 
 def _region_day(seed: int, number: int, plant: Plant, day: int, front: list[float]) -> RegionDay:
-    """Work out one region's day; ``front`` is the country's wind, which each region shares in part."""
+    """RunContext out one region's day; ``front`` is the country's wind, which each region shares in part."""
     *_, cloud, inflow, outage, burn, flow, other, coal_call, _spare = _chances(seed, number, day)
     winter = math.cos(math.tau * ((day % 365.2425) - 15) / 365.2425)
     gust = _wind_curve(seed, number, day)

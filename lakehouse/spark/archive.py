@@ -96,13 +96,13 @@ def train(into: Path) -> None:
                 run = Run(chosen, "run")
                 with run.recorded():
                     run.fetch(start, end)
-                    run.derive(STAGES)
+                    run.transform(STAGES)
                 api.now = LATER
             (file := Path(place) / "odd.json").write_text(ODD)
             run = Run(chosen, "import")
             with run.recorded():
-                run.take_in([file], None, ReceivedAt(LATER))
-                run.derive(["silver"])
+                run.import_files([file], None, ReceivedAt(LATER))
+                run.transform(["silver"])
         jvm = SparkContext._gateway.proc  # type: ignore[union-attr]  # it is running
         run.work.store.spark.stop()
         jvm.stdin.close()  # which is how it learns that it is to end

@@ -1,0 +1,211 @@
+"""Commands that look at a lake and write nothing."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from lakehouse.cli.options import At, AtNumber, Force, From, Json, To, app, chosen, day, given
+from lakehouse.errors import QualityError, UsageError
+from lakehouse.windows import parse_day
+from lakehouse.wording import counted
+
+
+@app.command()
+def plan(start: From = None, end: To = None, force: Force = False, as_json: Json = False) -> None:
+    """Say which requests a run would make, and why; write nothing."""
+    from lakehouse import console
+    from lakehouse.ingestion import planning
+
+    rows, total = planning.requests(chosen(), day(start, "--from"), day(end, "--to"), force=force)
+    if as_json:
+        console.print_json({"requests": rows, **total})
+        return
+    console.print_rows(planning.summed_up(rows), as_json=False)
+    print(
+        f"{counted(total['requests_count'], 'request')}, {counted(total['half_hours'], 'half-hour')}, "
+        f"about {total['bytes'] / 2**20:,.1f} MiB and {total['seconds']:,.0f} s; nothing was written."
+    )
+
+
+@app.command()
+def gaps(start: From = None, end: To = None, as_json: Json = False) -> None:
+    """Show every missing half-hour and why it is missing; by default of the lake's whole range."""
+    from lakehouse import console
+    from lakehouse.ingestion import gaps as missing
+
+    found = missing.find(chosen(), day(start, "--from"), day(end, "--to"))
+    rows = [gap.row() for gap in found.gaps]
+    if as_json:
+        document = {"from": found.span.start, "to": found.span.end, "half_hours": found.half_hours, "gaps": rows}
+        console.print_json({**document, "unrefined_responses": found.unrefined})
+        return
+    if rows:
+        shown = [{**row, "regions": ", ".join(map(str, row["regions"])) or "all"} for row in rows]
+        console.print_rows([{k: v for k, v in row.items() if k != "answered_at"} for row in shown], as_json=False)
+    print(
+        f"{found.half_hours:,} of {counted(len(found.span), 'half-hour')} from {console.text(found.span.start)} to "
+        f"{console.text(found.span.end)} {'lacks' if found.half_hours == 1 else 'lack'} something."
+    )
+    if found.unrefined:
+        have = "has" if found.unrefined == 1 else "have"
+        responses = counted(found.unrefined, "response")
+        print(f"{responses} {have} not gone into Silver yet, so their regions were not looked at.")
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Show the lake's version, its tables and its last run."""
+    from lakehouse import console
+    from lakehouse.history import status as status_page
+
+    found = status_page.status(chosen())
+    if as_json:
+        console.print_json(found)
+        return
+    console.say(f"lake at {found['root']}")
+    last = found["last_run"]
+    if last is None:
+        print("no run yet; begin with: lakehouse run")
+    else:
+        console.say(
+            f"lake version {last['lake_version']}, run {last['run_id']} ({last['command']}: {last['status']}"
+            f"{', ' + last['error'] if last['error'] else ''}), {console.text(last['finished_at'])}"
+        )
+    console.print_rows([{k: v for k, v in row.items() if k != "lost_files"} for row in found["tables"]], as_json=False)
+    for row in found["tables"]:
+        if row["lost_files"]:
+            is_source = row["table"].startswith(("bronze.", "ops."))
+            cure = "bring them back from a backup" if is_source else "the next run builds the table anew"
+            print(f"{row['table']} has lost {len(row['lost_files'])} of its {row['files']} data files; {cure}.")
+
+
+@app.command()
+def history(
+    table: Annotated[str, typer.Argument(help="Such as gold.carbon_intensity_daily.")],
+    limit: Annotated[int, typer.Option(min=1, help="Newest versions to show.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Show the versions of a table, newest first."""
+    from lakehouse import console
+    from lakehouse.history import status as status_page
+
+    rows = status_page.history(chosen(), table, limit)
+    if not as_json:
+        keep = ("version", "timestamp", "operation", "stage", "run_id")
+        shown = ("numOutputRows", "numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted")
+        rows = [
+            {**{k: row[k] for k in keep}, "rows": {k: v for k, v in row["metrics"].items() if k in shown}}
+            for row in rows
+        ]
+    console.print_rows(rows, as_json=as_json)
+
+
+@app.command()
+def diff(
+    table: Annotated[str, typer.Argument(help="Such as gold.carbon_intensity_daily.")],
+    before: Annotated[str, typer.Argument(help="A version of the table, a release, or a time.")],
+    after: Annotated[str, typer.Argument(help="The same, later.")],
+    limit: Annotated[int, typer.Option(min=1, help="Rows to show at most.")] = 1000,
+    as_json: Json = False,
+) -> None:
+    """Show the rows of a table that were added, removed or changed, with the columns that changed."""
+    from lakehouse import console
+    from lakehouse.history import comparison
+    from lakehouse.history import status as status_page
+
+    found = comparison.diff(chosen(), status_page.known_table(table), before, after, limit)
+    if as_json:
+        console.print_json(found.as_dict())
+        return
+    if found.rows:
+        console.print_rows([row.as_row() for row in found.rows], as_json=False)
+    console.say(found.describe())
+    if found.differing > len(found.rows):
+        print(f"(the first {counted(len(found.rows), 'row')}; --limit shows more)", file=sys.stderr)
+
+
+Region = Annotated[int, typer.Option("--region", help="A region's id, 1 to 18; see gold.dim_region.")]
+
+
+@app.command()
+def explain(
+    region: Region,
+    date: Annotated[str, typer.Option(metavar="DAY", help="A UTC day, YYYY-MM-DD.")],
+    at: At = None,
+    as_json: Json = False,
+) -> None:
+    """Follow a day of a region from Gold to its half-hours and the API's bytes; compute it anew on the way."""
+    from lakehouse import console
+    from lakehouse.history import explanation, rendering
+
+    found = explanation.explain(chosen(), region, parse_day(date, "--date").date(), at)
+    given.found = found.as_dict()
+    if not as_json:
+        rendering.tell_explanation(found)
+    elif found.agrees:
+        console.print_json(found.as_dict())
+    if not found.agrees:
+        count = len(found.disagreements)
+        are = "is not what it rests on" if count == 1 else "are not what they rest on"
+        raise QualityError(
+            f"{counted(count, 'figure')} {are}: {found.first_disagreement()}; after a change by hand "
+            "`lakehouse run --stages silver,gold,export` makes them so again."
+        )
+
+
+@app.command()
+def revisions(
+    region: Region,
+    start: From = None,
+    end: To = None,
+    at: AtNumber = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also half-hours whose forecast never moved.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what the API said about each half-hour at each fetch, and how large revisions are by age."""
+    from lakehouse import console
+    from lakehouse.history import rendering
+    from lakehouse.history import revisions as said
+
+    first, last = day(start, "--from"), day(end, "--to")
+    if first is None or last is None:
+        raise UsageError("`lakehouse revisions` needs --from and --to.")
+    if first >= last:
+        raise UsageError(f"--from {start} is not before --to {end}.")
+    found = said.find(chosen(), region, first, last, at, revised_only=not everything)
+    if as_json:
+        console.print_json({"statements": found.statements, "by_age": found.by_age})
+        return
+    rendering.tell_revisions(found)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="A SELECT; tables by name, VERSION AS OF and TIMESTAMP AS OF work.")],
+    at: At = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows to show at most.")] = 1000,
+    as_json: Json = False,
+) -> None:
+    """Query the lake with Spark SQL, time travel included; nothing can be written."""
+    from lakehouse import console
+    from lakehouse.history import query as queries
+
+    rows, is_cut = queries.select(chosen(), query, limit, at)
+    console.print_rows(rows, as_json=as_json)
+    if is_cut:
+        print(f"(the first {counted(limit, 'row')}; --limit shows more)", file=sys.stderr)
+
+
+@app.command()
+def psql(
+    arguments: Annotated[list[str] | None, typer.Argument(help="Arguments for psql, after --.")] = None,
+) -> None:
+    """Open psql on the export's database.
+
+    Once psql runs, the exit code is psql's own: 1 psql or a -c statement failed, 2 connection lost, 3 error in a
+    script.
+    """
+    from lakehouse.publishing import database
+
+    raise typer.Exit(database.run_psql(chosen(), arguments or []))

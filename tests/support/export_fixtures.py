@@ -1,0 +1,83 @@
+"""A small lake in Gold, exports of it into a test's database, and hands that edit what was exported."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from lakehouse import settings
+from lakehouse.postgres import PostgresTarget, connect
+from lakehouse.publishing import export, staging
+from lakehouse.settings import Settings
+from lakehouse.transform.stages import StageReport
+from tests.support.gold_rows import GoldLake
+from tests.support.mirror_rows import BEFORE
+
+HANDS = """
+    UPDATE carbon_data.carbon_intensity_daily SET intensity_avg = 100, index_mode = 'höher' WHERE regionid = 18;
+    DELETE FROM carbon_data.carbon_intensity_daily WHERE date_recorded = '2024-02-29';
+    INSERT INTO carbon_data.carbon_intensity_daily
+        SELECT 13, '1999-01-01', shortname, dno, 100, index_mode, 1, 2, 3, 4, 5, 6, 7, 8, 9, 48, 48, TRUE, 90, 160
+        FROM carbon_data.carbon_intensity_daily WHERE regionid = 18;
+    UPDATE carbon_data.dim_region SET parent_regionid = NULL WHERE regionid = 13
+"""
+
+
+def edit(target: PostgresTarget, statements: str = HANDS) -> None:
+    with connect(target) as connection, connection.begin():
+        connection.exec_driver_sql(statements)
+
+
+def settings_for(target: PostgresTarget, root: str, owner: PostgresTarget | None = None, query: str = "") -> Settings:
+    """Settings whose URLs hold the logins' passwords."""
+    urls = {"url": target, "owner_url": owner}
+    chosen = {name: f"{url_of(login)}?{query}" for name, login in urls.items() if login}
+    return settings.load({"root": root, "postgres": chosen})
+
+
+def url_of(target: PostgresTarget) -> str:
+    return f"postgresql://{target.user}:{target.password}@{target.address}/{target.database}"
+
+
+@pytest.fixture(scope="session")
+def first_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three days of London and Great Britain; never changed, only copied."""
+    root = tmp_path_factory.mktemp("first") / "lake"
+    made = GoldLake(spark, str(root))
+    made.create()
+    made.fill(BEFORE["days"])
+    return root
+
+
+@pytest.fixture
+def gold_lake(spark: SparkSession, first_lake: Path, lake_root: str) -> GoldLake:
+    """A copy of the first lake."""
+    shutil.copytree(first_lake, lake_root)
+    return GoldLake(spark, lake_root)
+
+
+@pytest.fixture
+def publish(gold_lake: GoldLake, lake_root: str) -> Callable[..., dict[str, int]]:
+    """Export the lake and give the counts."""
+
+    def done(target: PostgresTarget, **how: object) -> dict[str, int]:
+        report: StageReport = export.publish(gold_lake.work, settings_for(target, lake_root), **how)
+        return dict(report.counts)
+
+    return done
+
+
+@pytest.fixture
+def staged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """The keys of the days that Spark stages, and whether each is deleted."""
+    seen: list[tuple[object, ...]] = []
+    stage_days = staging.stage_days
+
+    def watched(rows, run_id, target):
+        seen.extend(tuple(row) for row in rows.select("regionid", "date_recorded", "is_deleted").collect())
+        stage_days(rows, run_id, target)
+
+    monkeypatch.setattr(staging, "stage_days", watched)
+    return seen

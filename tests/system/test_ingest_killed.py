@@ -1,0 +1,151 @@
+"""Real processes ended by real signals while the simulator holds an answer; the next run goes on from there."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from lakehouse.ingestion import gaps
+from lakehouse.lake import delta_log
+from lakehouse.lake.tables import BRONZE, GOLD, RUNS
+from lakehouse.settings import Settings
+from lakehouse.simulator import Simulator, ThreadedSimulator, parse_script, run_in_thread
+from lakehouse.windows import Span
+from tests.support.lake_rows import at, bronze_rows
+from tests.support.processes import PATIENCE_SECONDS, lakehouse, started, until
+
+pytestmark = pytest.mark.slow
+
+FETCH = ("bronze", "--from", "2023-12-10", "--to", "2023-12-20")
+STARTS = [f"2023-12-{day}T00:30Z" for day in range(10, 20)]
+
+
+@contextmanager
+def process(lake: Settings, url: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The command as a terminal would start it: one-day windows, one at a time, a commit for every two days."""
+    settings = {
+        "API__URL": url,
+        "API__CONCURRENCY": "1",
+        "API__REQUESTS_PER_SECOND": "0",
+        "API__WINDOW_HALF_HOURS": "48",
+        "API__READ_TIMEOUT_SECONDS": str(PATIENCE_SECONDS),
+        "API__ATTEMPT_TIMEOUT_SECONDS": str(PATIENCE_SECONDS),
+        "FETCH__LANDING_MIB": "0.5",
+    }
+    with started(lake.root, *arguments, **{f"LAKEHOUSE_{name}": value for name, value in settings.items()}) as running:
+        yield running
+
+
+def asked(requests: Sequence[str]) -> list[str]:
+    """Starts of the windows that were asked for."""
+    return [path.split("/")[3] for path in requests if path.startswith("/regional/intensity/")]
+
+
+def landed(lake: Settings) -> list[str]:
+    return [f"{row['window_start']:%Y-%m-%dT%H:%MZ}" for row in bronze_rows(lake)]
+
+
+@pytest.fixture
+def lake(settings_for: Callable[..., Settings], lake_root: str) -> Settings:
+    return settings_for(lake_root)
+
+
+@pytest.fixture
+def holding(simulator: ThreadedSimulator) -> ThreadedSimulator:
+    """The simulator, which gives seven days and then holds every answer."""
+    simulator.add_rules(
+        parse_script([{"fault": "stall_headers", "times": None, "match": {"nth": 8, "path_contains": "intensity"}}])
+    )
+    return simulator
+
+
+def resume(lake: Settings, simulator: ThreadedSimulator) -> list[str]:
+    """Let the simulator answer, run again, and give the windows that this run asked for."""
+    simulator.clear_rules()
+    simulator.release()
+    before = len(simulator.requests)
+    with process(lake, simulator.url, *FETCH) as second:
+        _, told = second.communicate(timeout=PATIENCE_SECONDS)
+    assert second.returncode == 0, told
+    assert landed(lake) == STARTS
+    assert gaps.find(lake, at("2023-12-10"), at("2023-12-20")).gaps == ()
+    return asked([request.path for request in simulator.requests[before:]])
+
+
+def test_loses_only_what_was_not_committed_when_it_is_killed(lake: Settings, holding: ThreadedSimulator) -> None:
+    with process(lake, holding.url, *FETCH) as first:
+        holding.until_held(timeout_s=PATIENCE_SECONDS)
+        until(lambda: len(landed(lake)) == 6)
+        first.kill()
+        first.wait(PATIENCE_SECONDS)
+    assert landed(lake) == STARTS[:6]  # the seventh was in memory
+    assert resume(lake, holding) == STARTS[6:]
+
+
+def test_lands_what_it_has_on_ctrl_c(lake: Settings, holding: ThreadedSimulator) -> None:
+    with process(lake, holding.url, *FETCH) as first:
+        holding.until_held(timeout_s=PATIENCE_SECONDS)
+        os.killpg(first.pid, signal.SIGINT)  # as a terminal does: to Spark's JVM too
+        _, told = first.communicate(timeout=PATIENCE_SECONDS)
+    assert first.returncode == 130
+    assert "error: interrupted; what was committed stays, and the same command goes on from there." in told
+    assert "Traceback" not in told
+    assert landed(lake) == STARTS[:7]
+    runs = delta_log.open_table(lake.path(RUNS.path))
+    assert runs is not None
+    assert runs.rows(["status", "error"]).to_pylist() == [{"status": "failed", "error": "interrupted"}]
+    assert resume(lake, holding) == STARTS[7:]
+
+
+def test_says_one_sentence_when_ctrl_c_meets_sparks_work(settings_for: Callable[..., Settings], lake_root: str) -> None:
+    with run_in_thread(Simulator(seed=42, now=datetime(2024, 1, 5, tzinfo=UTC))) as api:
+        lake = settings_for(lake_root, api.url)
+        days = ("--from", "2023-12-10", "--to", "2023-12-12")
+        with process(lake, api.url, "run", "--stages", "bronze,silver,gold", *days) as first:
+            assert first.stderr is not None
+            assert any("silver: begins" in line for line in first.stderr)
+            time.sleep(1)
+            os.killpg(first.pid, signal.SIGINT)
+            told = first.stderr.read().splitlines()
+            first.wait(PATIENCE_SECONDS)
+        assert first.returncode == 130
+        assert told.pop() == "error: interrupted; what was committed stays, and the same command goes on from there."
+        assert all(line.startswith(("silver: ", "gold: ")) for line in told)  # it may just have ended
+        with process(lake, api.url, "run", "--stages", "silver,gold") as second:
+            _, told_then = second.communicate(timeout=PATIENCE_SECONDS)
+        assert second.returncode == 0, told_then
+    days_in_gold = delta_log.open_table(lake.path(GOLD.path))
+    assert days_in_gold is not None
+    assert days_in_gold.rows(["regionid"]).num_rows == 2 * 18
+
+
+def test_misses_no_half_hour_of_eight_years(settings_for: Callable[..., Settings], lake_root: str) -> None:
+    """From the API's first half-hour on: what is missing afterwards is what does not exist, to the half-hour."""
+    now = datetime(2026, 1, 5, tzinfo=UTC)
+    with run_in_thread(Simulator(seed=42, now=now)) as api:
+        lake = settings_for(lake_root, api.url)
+        settings = {"API__URL": api.url, "API__REQUESTS_PER_SECOND": "0", "API__ATTEMPT_TIMEOUT_SECONDS": "120"}
+        arguments = ("bronze", "--from", "2018-05-10", "--to", "2026-01-01")
+        variables = {f"LAKEHOUSE_{name}": value for name, value in settings.items()}
+        done = lakehouse(lake.root, *arguments, patience=600, **variables)
+        assert done.returncode == 0, done.stderr
+        requests = len(asked([request.path for request in api.requests]))
+    found = gaps.find(lake, at("2018-05-10"), at("2026-01-01"))
+    assert found.span == Span(at("2018-05-10T23:30"), at("2026-01-01"))
+    assert [(gap.span, gap.cause.value) for gap in found.gaps] == [
+        (Span(at("2018-07-13T01:30"), at("2018-07-16T01:30")), "upstream empty"),
+        (Span(at("2018-08-03T23:30"), at("2018-08-05T23:30")), "upstream empty"),
+        (Span(at("2023-10-20T22:00"), at("2023-10-22T15:00")), "upstream empty"),
+        (Span(at("2024-06-11T23:00"), at("2024-06-12T10:00")), "upstream empty"),
+    ]
+    assert found.half_hours == 144 + 96 + 82 + 22
+    assert requests == 207
+    bronze = delta_log.open_table(lake.path(BRONZE.path))
+    assert bronze is not None
+    assert sum(bronze.rows(["n_periods"]).column("n_periods").to_pylist()) == 134_017 - 344
+    assert max(bronze.rows(["landing"]).column("landing").to_pylist()) < 30

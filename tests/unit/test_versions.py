@@ -1,0 +1,53 @@
+"""Versions stand in several places because several tools read them; they agree."""
+
+import re
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+from lakehouse import __version__
+from lakehouse.spark import jars
+
+PROJECT = Path(__file__).resolve().parents[2]
+STATED = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+PINS = dict(line.split("==") for line in STATED["dependencies"] if "==" in line)
+
+
+def coordinates() -> dict[str, str]:
+    found = (package.split(":") for package in jars.defaults()["spark.jars.packages"].split(","))
+    return {artifact: version for _, artifact, version in found}
+
+
+def test_package_and_project_have_one_version() -> None:
+    assert STATED["version"] == __version__ == metadata.version("lakehouse")
+
+
+def test_delta_jar_fits_the_installed_delta_and_spark() -> None:
+    spark = metadata.version("pyspark")
+    assert PINS["pyspark"] == spark
+    assert PINS["delta-spark"] == metadata.version("delta-spark")
+    minor = ".".join(spark.split(".")[:2])
+    assert coordinates()[f"delta-spark_{minor}_2.13"] == PINS["delta-spark"]
+
+
+def test_every_pinned_dependency_is_locked_at_that_version() -> None:
+    locked = dict(re.findall(r"^([a-z0-9-]+)==([^ ;\\]+)", (PROJECT / "requirements" / "lock.txt").read_text(), re.M))
+    assert {name: locked.get(name) for name in PINS} == PINS
+
+
+def test_every_locked_package_has_hashes() -> None:
+    for file in ("lock.txt", "build.txt", "uv.txt"):
+        text = (PROJECT / "requirements" / file).read_text()
+        packages = re.findall(r"^[a-z0-9-]+==.*(?:\n    .*)*", text, re.M)
+        assert packages
+        assert all("--hash=sha256:" in package for package in packages)
+
+
+def test_documents_name_the_versions_in_use() -> None:
+    text = (PROJECT / "README.md").read_text() + "".join(file.read_text() for file in (PROJECT / "docs").glob("*.md"))
+    for name, version in {**PINS, **coordinates()}.items():
+        for stated in re.findall(rf"`?{re.escape(name)}`?[ =]=?=? ?`?(\d+\.\d+(?:\.\d+)?)`?", text):
+            assert stated == version, f"the docs say {name} {stated}"
+    assert f"Spark {metadata.version('pyspark')}" in text
+    assert f"Delta {PINS['delta-spark']}" in text
+    assert f"PostgreSQL driver {coordinates()['postgresql']}" in text
