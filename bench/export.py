@@ -24,9 +24,9 @@ from lakehouse.postgres import connect
 from lakehouse.provenance import code_version
 from lakehouse.publishing import export
 from lakehouse.publishing.database import database
+from lakehouse.run_context import RunContext
 from lakehouse.settings import Settings
 from lakehouse.spark import session
-from lakehouse.transform.stages import RunContext
 
 FIRST, DAYS = date(2022, 1, 1), 1095
 REPEATS = 5

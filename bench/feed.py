@@ -19,9 +19,9 @@ from lakehouse.errors import LakehouseError
 from lakehouse.lake import delta_log
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, GOLD, QUARANTINE, SILVER, TABLES, Table
+from lakehouse.run_context import RunContext
 from lakehouse.spark import session
 from lakehouse.transform import gold_job
-from lakehouse.transform.stages import RunContext
 
 ALONG = {BRONZE.name: "window_end", SILVER.name: "timestamp", GOLD.name: "date_recorded"}
 """The column that a table is taken apart by."""

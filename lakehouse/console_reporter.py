@@ -13,8 +13,8 @@ from lakehouse.ingestion.bronze import PERIOD_FORM, Response
 from lakehouse.ingestion.coverage import Reason
 from lakehouse.ingestion.ingest import BadFile
 from lakehouse.pipeline import RunObserver
+from lakehouse.run_context import StageReport
 from lakehouse.text import visible, without_logins
-from lakehouse.transform.stages import StageReport
 from lakehouse.windows import Span, Window
 from lakehouse.wording import counted
 

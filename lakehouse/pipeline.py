@@ -39,11 +39,11 @@ from lakehouse.lake.locking import locked
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, GOLD, RUNS, SILVER, TABLES, Table
 from lakehouse.provenance import code_version, settings_hash
+from lakehouse.run_context import GateError, RunContext, StageReport
 from lakehouse.settings import PUBLIC_API, Settings
 from lakehouse.spark import session
 from lakehouse.text import without_logins
 from lakehouse.transform import batch, gold_job, quarantine, silver_job
-from lakehouse.transform.stages import GateError, RunContext, StageReport
 from lakehouse.windows import Span, Window
 from lakehouse.wording import counted
 
@@ -141,7 +141,7 @@ class Run:
     client_options: dict[str, Any] = field(default_factory=dict)
     spark_options: dict[str, str] = field(default_factory=dict)
     report: Report = field(init=False)
-    work: RunContext = field(init=False)
+    context: RunContext = field(init=False)
     started_at: datetime = field(init=False)
 
     def __post_init__(self) -> None:
@@ -167,7 +167,7 @@ class Run:
             if not self.accept_loss:
                 losses.check_bronze(store)
             store.prepare(*TABLES, told=partial(self.listener.tables_missing, self.settings.root))
-            self.work = RunContext(
+            self.context = RunContext(
                 store,
                 self.report.run_id,
                 code_version(),
@@ -254,8 +254,8 @@ class Run:
 
     def transform(self, wanted: Sequence[str], *, full: bool = False) -> None:
         """Silver, Gold with its regions, and the export, as far as wanted, in this order."""
-        self._expect(lambda: batch.pending_periods(self.work, full=full))
-        if not full and (tables := restore.set_back(self.work)):
+        self._expect(lambda: batch.pending_periods(self.context, full=full))
+        if not full and (tables := restore.set_back(self.context)):
             log.warning(
                 "%s had been restored to an older state; this run rolls forward from Bronze.", " and ".join(tables)
             )
@@ -265,12 +265,12 @@ class Run:
         if "silver" in wanted:
             self.listener.stage_began("silver")
             silver = self.stage(
-                lambda: silver_job.refine(self.work, full=full, contract=quarantine.contract(self.settings))
+                lambda: silver_job.refine(self.context, full=full, contract=quarantine.contract(self.settings))
             )
         if "gold" in wanted:
             self.listener.stage_began("gold")
-            self.stage(lambda: gold_job.aggregate(self.work, full=full, silver=silver))
-            self.stage(lambda: gold_job.describe_regions(self.work, full=full))
+            self.stage(lambda: gold_job.aggregate(self.context, full=full, silver=silver))
+            self.stage(lambda: gold_job.describe_regions(self.context, full=full))
         if "export" in wanted:
             self.publish(full=full)
 
@@ -284,7 +284,7 @@ class Run:
         self.listener.stage_began("export")
         wanted = None if state is None else states.resolve_version(self.settings, state)
         return self.stage(
-            lambda: export.publish(self.work, self.settings, version=version, state=wanted, full=full, repair=repair)
+            lambda: export.publish(self.context, self.settings, version=version, state=wanted, full=full, repair=repair)
         )
 
     def restore(self, name: str) -> None:
@@ -292,7 +292,7 @@ class Run:
         self.listener.stage_began("restore")
         state = restore.checked(self.settings, name)
         for table in restore.RESTORED:
-            self.stage(partial(restore.restore_table, self.work, state, table))
+            self.stage(partial(restore.restore_table, self.context, state, table))
 
     def maintain(self) -> None:
         """Every table compacted and vacuumed inside the retention that is set."""
@@ -303,9 +303,9 @@ class Run:
             self.stage(partial(self._maintained, table))
 
     def _maintained(self, table: Table) -> StageReport:
-        before = self.work.snapshot(table)
-        done = maintenance.maintain(self.work.store, self.settings, table, self.work.commit("maintain"))
-        now = self.work.snapshot(table)
+        before = self.context.snapshot(table)
+        done = maintenance.maintain(self.context.store, self.settings, table, self.context.commit("maintain"))
+        now = self.context.snapshot(table)
         counts = {
             "files": done.files,
             "files_now": now.totals()["files"],
@@ -319,10 +319,10 @@ class Run:
         """Silver once more for the responses that have pieces in quarantine, by the rules of now."""
         self.listener.stage_began("silver")
         contract = quarantine.contract(self.settings)
-        return self.stage(lambda: silver_job.refine(self.work, again=True, contract=contract))
+        return self.stage(lambda: silver_job.refine(self.context, again=True, contract=contract))
 
     async def _fetch(self, start: datetime | None, end: datetime | None, *, force: bool, full: bool) -> StageReport:
-        bronze = self.work.snapshot(BRONZE)
+        bronze = self.context.snapshot(BRONZE)
         known = receipts.held(self.settings)
         options = {"jitter": lambda: random.uniform(0, JITTER_SECONDS), **self.client_options}  # noqa: S311 (no secret)
         async with Client(self.settings.api, self.clock, self.listener, **options) as client:
@@ -334,7 +334,7 @@ class Run:
             self.listener.windows_planned(windows, reasons)
             if windows:  # the JVM starts while the first answers come
                 asked_for = sum(len(window.span()) for window in windows)
-                self._expect(lambda: asked_for + batch.pending_periods(self.work, full=full))
+                self._expect(lambda: asked_for + batch.pending_periods(self.context, full=full))
             landing = self._landing("bronze", source.identity, known)
             self._seen = partial(_landed, "bronze", landing, bronze.version)
             self.report.failures = await ingest.land_from_api(client, windows, landing)
@@ -343,7 +343,7 @@ class Run:
         return self._seen()
 
     def _take_in(self, paths: Sequence[Path], source: str | None, received_at: ReceivedAt) -> StageReport:
-        bronze = self.work.snapshot(BRONZE)
+        bronze = self.context.snapshot(BRONZE)
         known = receipts.held(self.settings)
         source = source or known.source or PUBLIC_API
         check_source(known.source, source, self.settings.root)
@@ -366,7 +366,7 @@ class Run:
     def _landing(self, stage: str, source: str, known: FetchHistory) -> Landing:
         batch = int(self.settings.fetch.landing_mib * MIB)
         landed = receipts.landed(self.settings)
-        return Landing(self._append, source, landed, known.landing, self.work.commit(stage), batch)
+        return Landing(self._append, source, landed, known.landing, self.context.commit(stage), batch)
 
     def _append(self, responses: pa.Table, commit: Commit) -> int:
         """One commit of Bronze rows, in one file.
@@ -374,22 +374,22 @@ class Run:
         py4j's objects refer to themselves: until they are collected, the JVM holds the batches before this one, too.
         """
         gc.collect()
-        frame = self.work.store.spark.createDataFrame(responses).coalesce(1)
-        return self.work.store.append(frame, BRONZE, commit).version
+        frame = self.context.store.spark.createDataFrame(responses).coalesce(1)
+        return self.context.store.append(frame, BRONZE, commit).version
 
     def _record(self) -> None:
         """The row of this run: its number is the lake version."""
-        store, report = self.work.store, self.report
+        store, report = self.context.store, self.report
         report.error = without_logins(report.error) if report.error else report.error
-        report.versions = {table.name: self.work.snapshot(table).version for table in TABLES if table is not RUNS}
+        report.versions = {table.name: self.context.snapshot(table).version for table in TABLES if table is not RUNS}
         row = {
-            "lake_version": self.work.lake_version,
+            "lake_version": self.context.lake_version,
             "run_id": report.run_id,
             "command": report.command,
             "status": report.status,
             "error": report.error,
-            "code_version": self.work.code_version,
-            "settings_hash": self.work.settings_hash,
+            "code_version": self.context.code_version,
+            "settings_hash": self.context.settings_hash,
             "lake_clock": report.lake_clock,
             "started_at": self.started_at,
             "finished_at": self.clock(),
@@ -412,8 +412,8 @@ class Run:
             ],
             "quality": [{"stage": done.stage, **asdict(result)} for done in report.stages for result in done.quality],
         }
-        delta_log.append(store.path(RUNS), [row], self.work.commit(self.command).to_json())
-        report.lake_version = self.work.lake_version
+        delta_log.append(store.path(RUNS), [row], self.context.commit(self.command).to_json())
+        report.lake_version = self.context.lake_version
 
 
 def _landed(stage: str, landing: Landing, read: int) -> StageReport:

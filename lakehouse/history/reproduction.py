@@ -20,11 +20,11 @@ from lakehouse.history.states import LakeVersion
 from lakehouse.lake import delta_log
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER, TABLES, Table
+from lakehouse.run_context import RunContext
 from lakehouse.settings import Settings
 from lakehouse.spark import session
 from lakehouse.transform import gold_job, quarantine, silver_job
 from lakehouse.transform.quality import RULES
-from lakehouse.transform.stages import RunContext
 from lakehouse.wording import counted
 
 REBUILT = (SILVER, QUARANTINE, GOLD, DIM_REGION)
@@ -81,12 +81,12 @@ def reproduce(settings: Settings, name: str, tell: Callable[[str], None] = lambd
     with _scratch(settings) as place:
         store = Store(session.open_session(), place, {BRONZE.name: state.path(BRONZE)})
         store.prepare(*(table for table in TABLES if table is not BRONZE))
-        work = RunContext(store, f"reproduce {name}", provenance.code_version(), provenance.settings_hash(settings))
+        context = RunContext(store, f"reproduce {name}", provenance.code_version(), provenance.settings_hash(settings))
         tell(f"silver: from {counted(state.run['tables'][BRONZE.name]['rows'], 'response')} of {state.name}")
-        silver_job.refine(work, full=True, contract=quarantine.contract(settings))
+        silver_job.refine(context, full=True, contract=quarantine.contract(settings))
         tell("gold: from that")
-        gold_job.aggregate(work, full=True)
-        gold_job.describe_regions(work, full=True)
+        gold_job.aggregate(context, full=True)
+        gold_job.describe_regions(context, full=True)
         comparisons = [
             comparison.compare(
                 table,
@@ -99,7 +99,7 @@ def reproduce(settings: Settings, name: str, tell: Callable[[str], None] = lambd
             )
             for table in REBUILT
         ]
-    return Reproduced(state, work.code_version, comparisons, _changed_rules(manifests.read(settings, name)["rules"]))
+    return Reproduced(state, context.code_version, comparisons, _changed_rules(manifests.read(settings, name)["rules"]))
 
 
 def _opened(store: Store, table: Table) -> delta_log.Snapshot:

@@ -6,9 +6,9 @@ from lakehouse.history import states
 from lakehouse.history.states import LakeVersion
 from lakehouse.lake import commits
 from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER, Table
+from lakehouse.run_context import RunContext, StageReport
 from lakehouse.settings import Settings
-from lakehouse.transform import stages
-from lakehouse.transform.stages import RunContext, StageReport
+from lakehouse.transform import merge
 
 STAGE = "restore"
 """The stage of a restore's commits: no watermark accepts it, so the next run recomputes the table."""
@@ -29,17 +29,17 @@ def checked(settings: Settings, name: str) -> LakeVersion:
     return state
 
 
-def restore_table(work: RunContext, state: LakeVersion, table: Table) -> StageReport:
+def restore_table(context: RunContext, state: LakeVersion, table: Table) -> StageReport:
     """Make a derived table equal to the state, provenance included: one commit, none where nothing differs."""
-    work.open_session()
-    work = replace(work, max_deleted_share=1.0)  # it is what was asked for
-    now = work.snapshot(table)
-    wanted = work.store.at(state.root).read_with_schema(table, state.version(table))
+    context.open_session()
+    context = replace(context, max_deleted_share=1.0)  # it is what was asked for
+    now = context.snapshot(table)
+    wanted = context.store.at(state.root).read_with_schema(table, state.version(table))
     made_of = GOLD if table is DIM_REGION else BRONZE
-    commit = work.commit(STAGE, {made_of.name: work.snapshot(made_of)}, writes=(table, now))
-    current = work.store.read(table, now.version)
-    version, _, counted = stages.merge_changes(
-        work,
+    commit = context.commit(STAGE, {made_of.name: context.snapshot(made_of)}, writes=(table, now))
+    current = context.store.read(table, now.version)
+    version, _, counted = merge.merge_changes(
+        context,
         wanted,
         current,
         table,
@@ -52,6 +52,6 @@ def restore_table(work: RunContext, state: LakeVersion, table: Table) -> StageRe
     return StageReport(f"{STAGE} {table.name}", version, counted.counts(), {table.name: now.version})
 
 
-def set_back(work: RunContext) -> list[str]:
+def set_back(context: RunContext) -> list[str]:
     """The tables whose newest data commit is a restore."""
-    return [table.name for table in RESTORED if commits.newest_stage(work.snapshot(table).newest_commits()) == STAGE]
+    return [table.name for table in RESTORED if commits.newest_stage(context.snapshot(table).newest_commits()) == STAGE]

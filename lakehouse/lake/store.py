@@ -18,11 +18,11 @@ from pyspark.sql import functions as F
 
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import damage, delta_log, tables, upgrades
+from lakehouse.lake.changes import CHANGE, DELETE, INSERT, UPDATE
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import Table
 from lakehouse.spark import session
-from lakehouse.transform.changeset import CHANGE, DELETE, INSERT, UPDATE
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 MATERIALIZE = "spark.databricks.delta.merge.materializeSource"

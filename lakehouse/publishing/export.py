@@ -23,8 +23,8 @@ from lakehouse.publishing.database import database
 from lakehouse.publishing.export_log import Checksum, Exported, ExportRecord
 from lakehouse.publishing.gold_versions import ExportSource
 from lakehouse.publishing.mirror import ProofError
+from lakehouse.run_context import RunContext, StageReport
 from lakehouse.settings import Settings
-from lakehouse.transform.stages import RunContext, StageReport
 
 LOCK_WAIT_SECONDS = 30.0
 """For another export into the same database; one of three years takes 2 s."""
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def publish(
-    work: RunContext,
+    context: RunContext,
     settings: Settings,
     *,
     version: int | None = None,
@@ -60,16 +60,16 @@ def publish(
             mirror.clear_staging(connection)
             last = export_log.last_export(connection)
             if state is not None:
-                wanted = gold_versions.of_state(work.store, state, since=last.gold if last else None)
+                wanted = gold_versions.of_state(context.store, state, since=last.gold if last else None)
                 wanted = replace(wanted, lake_version=state.lake_version)
             elif repair and version is None and last is not None:
-                wanted = gold_versions.exported(work.store, settings, last.gold)
+                wanted = gold_versions.exported(context.store, settings, last.gold)
             else:
-                wanted = gold_versions.at(work.store, version, since=last.gold if last else None)
-                wanted = replace(wanted, lake_version=work.lake_version if version is None else None)
+                wanted = gold_versions.at(context.store, version, since=last.gold if last else None)
+                wanted = replace(wanted, lake_version=context.lake_version if version is None else None)
                 if version is None and commits.newest_stage(wanted.days.newest_commits()) != restore.STAGE:
-                    wanted = replace(wanted, may_delete=work.max_deleted_share)  # nobody has named this Gold
-            done = _bring(wanted, last, connection, where.target, work.run_id, full=full)
+                    wanted = replace(wanted, may_delete=context.max_deleted_share)  # nobody has named this Gold
+            done = _bring(wanted, last, connection, where.target, context.run_id, full=full)
     reads = {GOLD.name: wanted.days.version, DIM_REGION.name: wanted.regions.version}
     return StageReport("export", None, _counts(done), reads, outcome=f"PostgreSQL equals {wanted.title}")
 

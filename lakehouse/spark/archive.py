@@ -104,7 +104,7 @@ def train(into: Path) -> None:
                 run.import_files([file], None, ReceivedAt(LATER))
                 run.transform(["silver"])
         jvm = SparkContext._gateway.proc  # type: ignore[union-attr]  # it is running
-        run.work.store.spark.stop()
+        run.context.store.spark.stop()
         jvm.stdin.close()  # which is how it learns that it is to end
         jvm.wait(LARGEST_WAIT)
 

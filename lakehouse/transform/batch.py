@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from lakehouse.lake import delta_log, integrity, watermarks
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER
-from lakehouse.transform.stages import RunContext
+from lakehouse.run_context import RunContext
 from lakehouse.windows import HALF_HOUR, Window
 
 FEW_PERIODS = 1_000
@@ -74,7 +74,7 @@ class Batch:
         return max((window.end for window in self.windows), default=None)
 
 
-def plan_batch(work: RunContext, bronze: Snapshot, cursor: int | None, again: Sequence[str]) -> Batch:
+def plan_batch(context: RunContext, bronze: Snapshot, cursor: int | None, again: Sequence[str]) -> Batch:
     """What to read, decided by what Bronze says of its responses; ``again``: ids of those to judge once more."""
     where = None if cursor is None else f"landing > {cursor}"
     if again and where:
@@ -82,7 +82,7 @@ def plan_batch(work: RunContext, bronze: Snapshot, cursor: int | None, again: Se
     late = bronze.rows(["window_start", "window_end", "n_periods"], where).to_pylist()
     beside = responses_beside(bronze, where, older_too=bool(again)) if where else {}
     return Batch(
-        bronze=lambda: integrity.checked(work.store.scan(BRONZE, bronze)),
+        bronze=lambda: integrity.checked(context.store.scan(BRONZE, bronze)),
         windows=tuple(Window(row["window_start"], row["window_end"]) for row in late),
         n_periods=sum(row["n_periods"] for row in late) + sum(beside.values()),
         where=where,
@@ -106,10 +106,10 @@ def responses_beside(bronze: Snapshot, where: str, *, older_too: bool) -> dict[s
     return dict(zip(*(found.column(name).to_pylist() for name in ("response_id", "n_periods")), strict=True))
 
 
-def pending_periods(work: RunContext, *, full: bool) -> int:
+def pending_periods(context: RunContext, *, full: bool) -> int:
     """How many half-hours the responses hold that Silver has yet to consume, or with ``full`` all; without Spark."""
-    bronze, table, refusals = (work.snapshot(each) for each in (BRONZE, SILVER, QUARANTINE))
-    cursor = None if full else watermarks.landing(work.store, table, bronze, refusals)
+    bronze, table, refusals = (context.snapshot(each) for each in (BRONZE, SILVER, QUARANTINE))
+    cursor = None if full else watermarks.landing(context.store, table, bronze, refusals)
     late = bronze.rows(["n_periods"], None if cursor is None else f"landing > {cursor}")
     return sum(late.column("n_periods").to_pylist())
 

@@ -11,11 +11,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from lakehouse.lake import duck
-
-CHANGE = "_change"
-INSERT, UPDATE, DELETE = "insert", "update", "delete"
-EQUAL = "equal"
-"""Of a row that has not to be written; only where asked for."""
+from lakehouse.lake.changes import CHANGE, DELETE, EQUAL, INSERT, UPDATE
 
 
 def changeset(

@@ -10,8 +10,8 @@ from lakehouse.lake import commits, delta_log, losses, watermarks
 from lakehouse.lake.delta_log import FeedError, Snapshot
 from lakehouse.lake.store import FEW_ROWS, Rows
 from lakehouse.lake.tables import DIM_REGION, GOLD, SILVER
-from lakehouse.transform import gold, stages
-from lakehouse.transform.stages import RunContext, StageReport
+from lakehouse.run_context import RunContext, StageReport
+from lakehouse.transform import gold, merge
 
 FEW_DAYS = timedelta(days=31)
 """Days up to which this process reads the half-hours itself (27,000 at most)."""
@@ -25,7 +25,7 @@ DAYS = pa.schema([("regionid", pa.int32()), ("date_recorded", pa.date32())])
 """Gold's key as Arrow, for handing keys to Spark without its Python workers."""
 
 
-def aggregate(work: RunContext, *, full: bool = False, silver: StageReport | None = None) -> StageReport:
+def aggregate(context: RunContext, *, full: bool = False, silver: StageReport | None = None) -> StageReport:
     """Gold from Silver: only the days that changed since Gold last looked, or all when it cannot say.
 
     ``silver``: what Silver's stage did in this run, which ``ops.runs`` does not tell yet.
@@ -33,45 +33,47 @@ def aggregate(work: RunContext, *, full: bool = False, silver: StageReport | Non
     Raises:
         LossError: Silver holds less than Gold was made of, or Gold would lose more than the share that is set.
     """
-    half_hours, table = work.snapshot(SILVER), work.snapshot(GOLD)
+    half_hours, table = context.snapshot(SILVER), context.snapshot(GOLD)
     done = commits.parse(silver.account) if silver else None
-    landing = done.landing if done else watermarks.consumed(work.store, SILVER, half_hours, "silver")
-    losses.check_silver(work.store, half_hours, table, landing, accept_loss=work.accept_loss)
+    landing = done.landing if done else watermarks.consumed(context.store, SILVER, half_hours, "silver")
+    losses.check_silver(context.store, half_hours, table, landing, accept_loss=context.accept_loss)
     reads = {SILVER.name: half_hours.version}
-    commit = work.commit("gold", {SILVER.name: half_hours}, landing, writes=(GOLD, table))
+    commit = context.commit("gold", {SILVER.name: half_hours}, landing, writes=(GOLD, table))
     since = (
-        None if full or stages.is_damaged(table, GOLD) else watermarks.version_of_silver(work.store, table, half_hours)
+        None
+        if full or merge.is_damaged(table, GOLD)
+        else watermarks.version_of_silver(context.store, table, half_hours)
     )
     touched = None if since is None else _touched(since, half_hours)
     if touched is not None and not touched.num_rows:
-        account = stages.record_unchanged(commit, table)
-        return StageReport("gold", None, stages.nothing(table), reads, account=account)
-    work.open_session()
-    source, current = _to_look_at(work, half_hours, table, touched)
+        account = merge.record_unchanged(commit, table)
+        return StageReport("gold", None, merge.nothing(table), reads, account=account)
+    context.open_session()
+    source, current = _to_look_at(context, half_hours, table, touched)
     wanted = source.transform(gold.daily)
-    version, account, counted = stages.merge_changes(
-        work, wanted, current, GOLD, table, commit, "date_recorded", is_whole=touched is None
+    version, account, counted = merge.merge_changes(
+        context, wanted, current, GOLD, table, commit, "date_recorded", is_whole=touched is None
     )
     return StageReport("gold", version, counted.counts(), reads, account=account)
 
 
-def describe_regions(work: RunContext, *, full: bool = False) -> StageReport:
+def describe_regions(context: RunContext, *, full: bool = False) -> StageReport:
     """``dim_region`` from Gold, when Gold has moved on since."""
-    days, table = work.snapshot(GOLD), work.snapshot(DIM_REGION)
+    days, table = context.snapshot(GOLD), context.snapshot(DIM_REGION)
     losses.check_files(days, GOLD, "run `lakehouse gold`, which builds the table anew from Silver")
     reads = {GOLD.name: days.version}
-    commit = work.commit("dim_region", {GOLD.name: days}, writes=(DIM_REGION, table))
-    full = full or stages.is_damaged(table, DIM_REGION)
-    if not full and watermarks.reflects(work.store, DIM_REGION, table, "dim_region", GOLD, days):
-        account = stages.record_unchanged(commit, table)
-        return StageReport("dim_region", None, stages.nothing(table), reads, account=account)
-    work.open_session()
+    commit = context.commit("dim_region", {GOLD.name: days}, writes=(DIM_REGION, table))
+    full = full or merge.is_damaged(table, DIM_REGION)
+    if not full and watermarks.reflects(context.store, DIM_REGION, table, "dim_region", GOLD, days):
+        account = merge.record_unchanged(commit, table)
+        return StageReport("dim_region", None, merge.nothing(table), reads, account=account)
+    context.open_session()
     newest = days.cast_to_schema(delta_log.query_datafusion(NEWEST_DAYS, days=days))
-    wanted = work.store.frame(newest).coalesce(1).transform(gold.regions)
+    wanted = context.store.frame(newest).coalesce(1).transform(gold.regions)
     names = DIM_REGION.column_names
-    current = table.no_rows(names) if stages.is_void(table) else table.read_arrow(names)
-    version, account, counted = stages.merge_changes(
-        work, wanted, current, DIM_REGION, table, commit, "regionid", is_whole=True
+    current = table.no_rows(names) if merge.is_void(table) else table.read_arrow(names)
+    version, account, counted = merge.merge_changes(
+        context, wanted, current, DIM_REGION, table, commit, "regionid", is_whole=True
     )
     return StageReport("dim_region", version, counted.counts(), reads, account=account)
 
@@ -86,21 +88,21 @@ def _touched(since: int, half_hours: Snapshot) -> pa.Table | None:
         return None
 
 
-def _all_of(work: RunContext, table: Snapshot) -> DataFrame:
+def _all_of(context: RunContext, table: Snapshot) -> DataFrame:
     """Gold as it is."""
-    if stages.is_void(table):
-        return work.store.frame(table.no_rows(GOLD.column_names))
+    if merge.is_void(table):
+        return context.store.frame(table.no_rows(GOLD.column_names))
     if table.totals()["rows"] <= FEW_ROWS:
-        return work.store.frame(table.read_arrow(GOLD.column_names))
-    return work.store.scan(GOLD, table)
+        return context.store.frame(table.read_arrow(GOLD.column_names))
+    return context.store.scan(GOLD, table)
 
 
 def _to_look_at(
-    work: RunContext, half_hours: Snapshot, table: Snapshot, touched: pa.Table | None
+    context: RunContext, half_hours: Snapshot, table: Snapshot, touched: pa.Table | None
 ) -> tuple[DataFrame, Rows]:
     """The half-hours of the touched days, or all, and what Gold has of these days: of few days, the rows themselves."""
     if touched is None:
-        return work.store.scan(SILVER, half_hours), _all_of(work, table)
+        return context.store.scan(SILVER, half_hours), _all_of(context, table)
     first, last = (pick(touched["date_recorded"].to_pylist()) for pick in (min, max))
     end = last + timedelta(days=1)
     if end - first <= FEW_DAYS:
@@ -108,12 +110,12 @@ def _to_look_at(
         rows = half_hours.read_arrow(SILVER.column_names, hours)
         rows = _of_days(rows.append_column("date_recorded", rows["timestamp"].cast(pa.date32())), touched)
         days = table.read_arrow(GOLD.column_names, f"date_recorded BETWEEN DATE '{first}' AND DATE '{last}'")
-        return work.store.frame(rows).coalesce(1), _of_days(days, touched)  # in one part nothing has to be shuffled
-    source = work.store.read(SILVER, half_hours.version)  # Delta leaves out the files of other days
+        return context.store.frame(rows).coalesce(1), _of_days(days, touched)  # in one part nothing has to be shuffled
+    source = context.store.read(SILVER, half_hours.version)  # Delta leaves out the files of other days
     source = source.where((F.col("timestamp") >= F.lit(first)) & (F.col("timestamp") < F.lit(end)))
-    current = work.store.read(GOLD, table.version)
+    current = context.store.read(GOLD, table.version)
     current = current.where(F.col("date_recorded").between(F.lit(first), F.lit(last)))
-    days = F.broadcast(work.store.frame(touched))
+    days = F.broadcast(context.store.frame(touched))
     source = source.withColumn("date_recorded", F.to_date("timestamp")).join(days, list(GOLD.key), "left_semi")
     return source, current.join(days, list(GOLD.key), "left_semi")
 

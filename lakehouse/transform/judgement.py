@@ -8,8 +8,9 @@ from typing import Protocol
 from pyspark.sql import DataFrame
 
 from lakehouse.lake.store import Rows
-from lakehouse.transform.quality import DRIFT, RuleResult
-from lakehouse.transform.stages import ChangeCounts
+from lakehouse.run_context import RuleResult
+from lakehouse.transform.merge import ChangeCounts
+from lakehouse.transform.quality import DRIFT
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from lakehouse.lake.tables import FORMER_NAMES, LABELS, REGIONS
+from lakehouse.run_context import RuleResult
 
 WARN, QUARANTINE, FAIL = "warn", "quarantine", "fail"
 DRIFT = "drift"
@@ -57,16 +58,6 @@ class Rule:
     def refuses(self) -> bool:
         """Whether a piece that breaks it stays out of Silver."""
         return self.level != WARN
-
-
-@dataclass(frozen=True)
-class RuleResult:
-    """How many of the pieces checked broke a rule; for level ``drift``, held the field called ``rule``."""
-
-    rule: str
-    level: str
-    failed: int
-    checked: int
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ def test_keeps_its_place_through_maintenance(copied: Lake) -> None:
     before = copied.versions()
     assert [report.version for report in copied.derive()] == [None, None, None]
     assert copied.versions() == before
-    snapshot = copied.work.snapshot
+    snapshot = copied.context.snapshot
     assert watermarks.landing(copied.store, snapshot(SILVER), snapshot(BRONZE), snapshot(QUARANTINE)) == 2
     assert watermarks.version_of_silver(copied.store, snapshot(GOLD), snapshot(SILVER)) == snapshot(SILVER).version
     copied.land(response(periods("2024-01-01T01:00", [160]), "2024-01-04T00:00"))
@@ -203,7 +203,7 @@ def test_lets_a_late_import_of_an_older_answer_change_nothing(lake: Lake) -> Non
         lake.land(response(periods("2024-01-01T00:00", [forecast], [13]), received))
         lake.silver()
     assert lake.rows(SILVER, "intensity_forecast") == [(10,)]
-    assert lake.work.snapshot(SILVER).version == 1
+    assert lake.context.snapshot(SILVER).version == 1
 
 
 def test_asks_only_responses_that_it_has_read_about_a_half_hour(lake: Lake) -> None:

@@ -39,7 +39,7 @@ def logged(lake: Lake, table: Table) -> dict[str, Any]:
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_creates_each_table_as_declared_in_one_commit(empty_lake: Lake, table: Table) -> None:
-    assert empty_lake.work.snapshot(table).version == 0
+    assert empty_lake.context.snapshot(table).version == 0
     found = logged(empty_lake, table)
     assert found["description"] == table.comment
     fields = json.loads(found["schemaString"])["fields"]
@@ -80,4 +80,4 @@ def test_refuses_rows_that_break_a_constraint(empty_lake: Lake, statement: str) 
         (PySparkException, Py4JJavaError), match=r"DELTA_(VIOLATE_CONSTRAINT|NOT_NULL_CONSTRAINT)|NOT_NULL"
     ):
         empty_lake.sql(statement, DIM_REGION)
-    assert empty_lake.work.snapshot(DIM_REGION).version == 0
+    assert empty_lake.context.snapshot(DIM_REGION).version == 0

@@ -112,7 +112,7 @@ def test_brings_a_gold_that_only_moved_house_without_touching_a_row(
     publish(database)
     before = marks(database)
     staged.clear()
-    DeltaTable.forPath(gold_lake.work.store.spark, gold_lake.work.store.path(GOLD)).optimize().executeCompaction()
+    DeltaTable.forPath(gold_lake.context.store.spark, gold_lake.context.store.path(GOLD)).optimize().executeCompaction()
     gold_lake.change(13, SECOND, intensity_avg=VALUE)
     assert publish(database) == NOTHING
     assert marks(database) == before
@@ -247,12 +247,12 @@ def test_looks_at_everything_after_another_lakes_export(
 ):
     publish(database)
     copy = tmp_path / "copy"
-    shutil.copytree(gold_lake.work.store.root, copy)
+    shutil.copytree(gold_lake.context.store.root, copy)
     other = GoldLake(spark, str(copy))
     gold_lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
     other.change(13, SECOND, intensity_avg=Decimal("91.00"))
     publish(database)
-    export.publish(other.work, settings_for(database, str(copy)))
+    export.publish(other.context, settings_for(database, str(copy)))
     assert published(database) == [(13, FIRST, VALUE), (13, SECOND, Decimal("91.00")), (18, FIRST, VALUE)]
     publish(database)
     assert published(database) == [(13, FIRST, Decimal("90.00")), (13, SECOND, VALUE), (18, FIRST, VALUE)]
@@ -261,7 +261,7 @@ def test_looks_at_everything_after_another_lakes_export(
 def test_stages_everything_when_the_change_feed_cannot_be_read(database: PostgresTarget, gold_lake: GoldLake, publish):
     publish(database)
     gold_lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
-    for file in Path(gold_lake.work.store.path(GOLD)).glob("_change_data/*.parquet"):
+    for file in Path(gold_lake.context.store.path(GOLD)).glob("_change_data/*.parquet"):
         file.unlink()
     assert publish(database)["updated"] == 1
     assert published(database)[0] == (13, FIRST, Decimal("90.00"))
@@ -285,12 +285,12 @@ def test_exports_as_the_writer_into_what_the_owner_migrated(
 ):
     alone = new_login(empty_database)
     with pytest.raises(PostgresError, match=r"lacks 0001_regions_and_days\.sql, .*LAKEHOUSE_POSTGRES__OWNER_URL"):
-        export.publish(gold_lake.work, settings_for(alone, lake_root))
+        export.publish(gold_lake.context, settings_for(alone, lake_root))
     migrations.migrate(empty_database)
     writer = new_login(empty_database, "lakehouse_writer")
     for chosen in (settings_for(writer, lake_root), settings_for(writer, lake_root, owner=empty_database)):
         edit(empty_database, "DELETE FROM carbon_data.carbon_intensity_daily")
-        assert export.publish(gold_lake.work, chosen).counts["inserted"] == 3
+        assert export.publish(gold_lake.context, chosen).counts["inserted"] == 3
     assert published(empty_database) == [(13, FIRST, VALUE), (13, SECOND, VALUE), (18, FIRST, VALUE)]
 
 
@@ -299,10 +299,10 @@ def test_deletes_no_more_days_than_a_run_may_unless_this_gold_is_named(
 ):
     publish(database)
     gold_lake.delete(13, SECOND)
-    before, careful = published(database), replace(gold_lake.work, max_deleted_share=0.1)
+    before, careful = published(database), replace(gold_lake.context, max_deleted_share=0.1)
     with pytest.raises(LossError, match=r"carbon_intensity_daily in PostgreSQL would lose 1 of its 3 rows.*0\.1"):
         export.publish(careful, settings_for(database, lake_root))
     assert published(database) == before
-    newest = gold_lake.work.snapshot(GOLD).version
+    newest = gold_lake.context.snapshot(GOLD).version
     done = export.publish(careful, settings_for(database, lake_root), version=newest)
     assert done.counts["deleted"] == 1

@@ -40,7 +40,7 @@ def changed(database: PostgresTarget, gold_lake: GoldLake, publish) -> Iterator[
 
 def failure(gold_lake: GoldLake, target: PostgresTarget) -> LakehouseError:
     with pytest.raises(LakehouseError) as failed:
-        export.publish(gold_lake.work, settings_for(target, gold_lake.work.store.root))
+        export.publish(gold_lake.context, settings_for(target, gold_lake.context.store.root))
     assert target.password
     assert target.password not in "".join(traceback.format_exception(failed.value))
     assert "\n" not in str(failed.value)
@@ -130,7 +130,7 @@ def test_survives_a_server_that_dies_after_staging(gold_lake: GoldLake, lake_roo
     chosen = settings.load({"root": lake_root})
     server = EmbeddedPostgres(chosen.embedded_data)
     with server as target:
-        export.publish(gold_lake.work, chosen)
+        export.publish(gold_lake.context, chosen)
         gold_lake.change(13, FIRST, intensity_avg=NEW)
         stage_days = staging.stage_days
 
@@ -147,10 +147,10 @@ def test_survives_a_server_that_dies_after_staging(gold_lake: GoldLake, lake_roo
         with monkeypatch.context() as patched:
             patched.setattr(staging, "stage_days", then_die)
             with pytest.raises(PostgresError, match="ended the session; run the command again"):
-                export.publish(gold_lake.work, chosen)
+                export.publish(gold_lake.context, chosen)
         with server as again:
             assert published(again)[0] == (13, FIRST, OLD)
-            assert dict(export.publish(gold_lake.work, chosen).counts)["updated"] == 1
+            assert dict(export.publish(gold_lake.context, chosen).counts)["updated"] == 1
             assert published(again)[:2] == [(13, FIRST, NEW), (13, SECOND, OLD)]
             assert target.database == again.database
 
@@ -188,7 +188,7 @@ def test_holds_names_as_long_as_the_rules_let_pass(database: PostgresTarget):
 
 
 def test_says_that_golds_files_are_gone(database: PostgresTarget, gold_lake: GoldLake):
-    for file in Path(gold_lake.work.store.path(GOLD)).glob("*.parquet"):
+    for file in Path(gold_lake.context.store.path(GOLD)).glob("*.parquet"):
         file.unlink()
     sentence = str(failure(gold_lake, database))
     assert re.search(r"has lost (\d) of its \1 data files \(part-", sentence)

@@ -71,7 +71,7 @@ def test_exports_to_a_server_that_both_drivers_verified(
     tls_server: PostgresTarget, gold_lake: GoldLake, certificates: Path
 ):
     query_part = f"sslmode=verify-full&sslrootcert={certificates / 'ours.crt'}"
-    export.publish(gold_lake.work, settings_for(tls_server, gold_lake.work.store.root, query=query_part))
+    export.publish(gold_lake.context, settings_for(tls_server, gold_lake.context.store.root, query=query_part))
     trusting = replace(tls_server, sslrootcert=str(certificates / "ours.crt"))
     assert len(published(trusting)) == 3
     assert query(trusting, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") == [(True,)]

@@ -13,6 +13,7 @@ from filelock import FileLock
 from py4j.protocol import Py4JError
 
 from lakehouse import cli
+from lakehouse.history import status
 from lakehouse.spark import submitted
 
 Documented = Callable[..., tuple[int, dict[str, Any], str]]

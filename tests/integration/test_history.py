@@ -173,7 +173,7 @@ def test_shows_what_differs_by_key_and_column(chosen: Settings, told: Lake) -> N
     assert comparison.diff(chosen, SILVER, "2", "0").counts["removed"] == 7
     assert comparison.diff(chosen, BRONZE, "1", "2").counts == {"added": 1, "removed": 0, "changed": 0}
     assert comparison.diff(chosen, QUARANTINE, "0", "1").counts["added"] == 1
-    at = told.work.snapshot(GOLD).newest_commits()[1]["inCommitTimestamp"] / 1000
+    at = told.context.snapshot(GOLD).newest_commits()[1]["inCommitTimestamp"] / 1000
     moment = datetime.fromtimestamp(at, UTC).isoformat()
     assert comparison.diff(chosen, GOLD, moment, "2").counts["changed"] == 1
     for wrong, sentence in (
@@ -191,7 +191,7 @@ def test_goes_back_and_rolls_forward_again(chosen: Settings, told: Lake, caplog:
     report = run(chosen, lambda started: started.restore("1"), "restore")
     assert report.lake_version == 3
     for table in tables:
-        assert comparison.diff(chosen, table, "1", str(told.work.snapshot(table).version)).differing == 0
+        assert comparison.diff(chosen, table, "1", str(told.context.snapshot(table).version)).differing == 0
     assert told.rows(BRONZE, "landing") == [(1,), (2,)]
     assert explanation.explain(chosen, 13, DAY, "3").gold["intensity_avg"] == Decimal("101.33")  # type: ignore[index]  # it is there
     assert [stage.version for stage in run(chosen, lambda started: started.restore("1")).stages] == [None] * 4

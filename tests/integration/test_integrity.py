@@ -69,7 +69,7 @@ def test_silver_makes_nothing_of_them(rotten: Lake) -> None:
 
 
 def test_executors_make_nothing_of_them(rotten: Lake) -> None:
-    scope = plan_batch(rotten.work, rotten.work.snapshot(BRONZE), None, [])
+    scope = plan_batch(rotten.context, rotten.context.snapshot(BRONZE), None, [])
     with pytest.raises(Exception, match=SENTENCE):
         FarPieces(scope, RULES).newest().collect()
 
@@ -96,7 +96,7 @@ def test_ends_with_one_sentence_and_the_gates_code(
 
 def test_reads_whole_bodies_as_they_are(lake: Lake) -> None:
     lake.land(response(periods("2024-01-01T00:00", [100]), "2024-01-01T03:00"))
-    bronze = lake.work.snapshot(BRONZE)
+    bronze = lake.context.snapshot(BRONZE)
     rows = bronze.read_arrow(integrity.NEEDED)
     assert integrity.checked_rows(rows).equals(rows)
     frame = lake.store.read(BRONZE)

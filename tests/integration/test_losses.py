@@ -53,7 +53,7 @@ def folder(lake: Lake, table: Table) -> Path:
 
 def forget_last_commit(lake: Lake, table: Table) -> None:
     """As a backup from before has it."""
-    last = f"{lake.work.snapshot(table).version:020}"
+    last = f"{lake.context.snapshot(table).version:020}"
     for file in (folder(lake, table) / "_delta_log").glob(f"*{last}*"):
         file.unlink()
 
@@ -148,7 +148,7 @@ def test_builds_tables_anew_that_have_lost_a_data_file(
 ) -> None:
     before = contents(full)
     for table in tables:
-        actions = full.work.snapshot(table).table.get_add_actions(flatten=True)
+        actions = full.context.snapshot(table).table.get_add_actions(flatten=True)
         file = folder(full, table) / actions["path"][0].as_py()
         if how == "gone":
             file.unlink()

@@ -162,7 +162,7 @@ def test_compacts_small_files_and_leaves_every_stage_where_it_was(told: Lake, fo
     assert (counts[BRONZE.name]["files"], counts[BRONZE.name]["files_now"]) == (6, 1)
     assert counts[SILVER.name]["files_now"] == counts[GOLD.name]["files_now"] == 1
     assert {table.name: told.rows(table) for table in (BRONZE, SILVER, GOLD)} == before
-    newest = told.work.snapshot(SILVER).newest_commits()[0]
+    newest = told.context.snapshot(SILVER).newest_commits()[0]
     assert (newest["operation"], commits.parse(newest["userMetadata"]).run_id) == ("OPTIMIZE", report.run_id)
     assert [stage.version for stage in derived(forever).stages] == [None, None, None]
     again = [stage for stage in maintained(forever).stages if stage.stage != "maintain ops.runs"]
@@ -172,7 +172,7 @@ def test_compacts_small_files_and_leaves_every_stage_where_it_was(told: Lake, fo
 def test_travels_in_time_in_a_copy_as_in_the_lake(
     told: Lake, tmp_path: Path, settings_of: Callable[[str], Settings]
 ) -> None:
-    first = told.work.snapshot(GOLD).history()[1]["inCommitTimestamp"] / 1000
+    first = told.context.snapshot(GOLD).history()[1]["inCommitTimestamp"] / 1000
     archive = shutil.make_archive(str(tmp_path / "packed"), "zip", told.store.root)
     shutil.unpack_archive(archive, tmp_path / "elsewhere")
     for file in (tmp_path / "elsewhere").rglob("*"):

@@ -19,10 +19,10 @@ from lakehouse.lake.store import Store
 from lakehouse.lake.tables import RUNS
 from lakehouse.pipeline import STAGES, Report, Run
 from lakehouse.postgres import PostgresTarget, connect
+from lakehouse.run_context import StageReport
 from lakehouse.settings import Settings
 from lakehouse.simulator import ThreadedSimulator
 from lakehouse.spark import session
-from lakehouse.transform.stages import StageReport
 from tests.conftest import TWO_DAYS
 from tests.support.lakes import Lake
 from tests.support.revised_lake import derived

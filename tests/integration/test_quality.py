@@ -13,6 +13,7 @@ from lakehouse.errors import UsageError
 from lakehouse.ingestion.bronze import Response, inspect_payload
 from lakehouse.lake.tables import QUARANTINE, RUNS, SILVER
 from lakehouse.pipeline import Report, Run
+from lakehouse.run_context import GateError
 from lakehouse.settings import Settings
 from lakehouse.simulator import kinds
 from lakehouse.simulator.answers import CarbonIntensityApi
@@ -20,7 +21,6 @@ from lakehouse.simulator.edits import edited
 from lakehouse.transform import quality, quarantine
 from lakehouse.transform.quality import RULES, RuleResult
 from lakehouse.transform.silver_job import Contract
-from lakehouse.transform.stages import GateError
 from lakehouse.windows import Window
 from tests.support.lakes import MIX, Lake, at, period, region, response
 
@@ -165,7 +165,7 @@ def test_records_every_rule_of_every_run(
         run_with(frozen, work)
     run_with(chosen, work)
     run_with(chosen, work)
-    rows = sorted(lake.work.snapshot(RUNS).rows(RUNS.column_names).to_pylist(), key=lambda row: row["lake_version"])
+    rows = sorted(lake.context.snapshot(RUNS).rows(RUNS.column_names).to_pylist(), key=lambda row: row["lake_version"])
     assert [row["status"] for row in rows] == ["failed", "ok", "ok"]
     assert [[done["status"] for done in row["stages"]] for row in rows] == [["failed"], ["ok"] * 3, ["ok"] * 3]
     names = [rule.name for rule in RULES.all]

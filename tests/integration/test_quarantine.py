@@ -89,7 +89,7 @@ def test_keeps_the_history_of_what_left(refusing: Lake) -> None:
     refusing.silver(again=True, contract=LOOSER)
     past = refusing.store.read(QUARANTINE, 1)
     assert past.count() == 4
-    assert refusing.work.snapshot(QUARANTINE).version == 2
+    assert refusing.context.snapshot(QUARANTINE).version == 2
 
 
 def test_changes_nothing_while_the_rules_stay(refusing: Lake) -> None:

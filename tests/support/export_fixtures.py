@@ -10,8 +10,8 @@ from pyspark.sql import SparkSession
 from lakehouse import settings
 from lakehouse.postgres import PostgresTarget, connect
 from lakehouse.publishing import export, staging
+from lakehouse.run_context import StageReport
 from lakehouse.settings import Settings
-from lakehouse.transform.stages import StageReport
 from tests.support.gold_rows import GoldLake
 from tests.support.mirror_rows import BEFORE
 
@@ -63,7 +63,7 @@ def publish(gold_lake: GoldLake, lake_root: str) -> Callable[..., dict[str, int]
     """Export the lake and give the counts."""
 
     def done(target: PostgresTarget, **how: object) -> dict[str, int]:
-        report: StageReport = export.publish(gold_lake.work, settings_for(target, lake_root), **how)
+        report: StageReport = export.publish(gold_lake.context, settings_for(target, lake_root), **how)
         return dict(report.counts)
 
     return done

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import DIM_REGION, GOLD
 from lakehouse.provenance import code_version
-from lakehouse.transform.stages import RunContext
+from lakehouse.run_context import RunContext
 from tests.support.mirror_rows import REGIONS
 
 Row = Mapping[str, Any]
@@ -21,30 +21,30 @@ class GoldLake:
     """Gold and its regions, changed by single commits."""
 
     def __init__(self, spark: SparkSession, root: str) -> None:
-        self.work = RunContext(Store(spark, root), "test-run", code_version(), "settings")
+        self.context = RunContext(Store(spark, root), "test-run", code_version(), "settings")
 
     def create(self) -> None:
         """Make both tables."""
-        self.work.store.ensure(GOLD, DIM_REGION)
+        self.context.store.ensure(GOLD, DIM_REGION)
 
     @property
     def version(self) -> int:
-        return self.work.snapshot(GOLD).version
+        return self.context.snapshot(GOLD).version
 
     def days(self) -> DataFrame:
-        return self.work.store.read(GOLD)
+        return self.context.store.read(GOLD)
 
     def fill(self, days: Sequence[Row], regions: Sequence[Row] = REGIONS) -> None:
         """Append days in one commit, then regions that say which days they were made of."""
         if days:
-            frame = self.work.store.spark.createDataFrame(days, GOLD.ddl)
-            frame.write.format("delta").mode("append").save(self.work.store.path(GOLD))
+            frame = self.context.store.spark.createDataFrame(days, GOLD.ddl)
+            frame.write.format("delta").mode("append").save(self.context.store.path(GOLD))
         self.name(regions)
 
     def name(self, regions: Sequence[Row]) -> None:
         """Replace the regions, as the stage does after a Gold that changed them."""
-        store = self.work.store
-        said = self.work.commit("dim_region", {GOLD.name: self.work.snapshot(GOLD)}).to_json()
+        store = self.context.store
+        said = self.context.commit("dim_region", {GOLD.name: self.context.snapshot(GOLD)}).to_json()
         frame = store.spark.createDataFrame(regions, DIM_REGION.ddl)
         frame.write.format("delta").mode("overwrite").option("userMetadata", said).save(store.path(DIM_REGION))
 
@@ -61,7 +61,7 @@ class GoldLake:
         self._table().restoreToVersion(version)
 
     def _table(self) -> DeltaTable:
-        return DeltaTable.forPath(self.work.store.spark, self.work.store.path(GOLD))
+        return DeltaTable.forPath(self.context.store.spark, self.context.store.path(GOLD))
 
 
 def _key(regionid: int, recorded: date) -> Any:

@@ -16,9 +16,9 @@ from lakehouse.ingestion.bronze import Response, inspect_payload
 from lakehouse.ingestion.ingest import ARROW
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, TABLES, Table
+from lakehouse.run_context import RunContext, StageReport
 from lakehouse.transform import gold_job, silver_job
 from lakehouse.transform.silver_job import Contract
-from lakehouse.transform.stages import RunContext, StageReport
 from lakehouse.windows import Window
 
 SOURCE = "simulator:seed=42"
@@ -88,37 +88,37 @@ class Lake:
     accept_loss: bool = False
 
     @property
-    def work(self) -> RunContext:
+    def context(self) -> RunContext:
         return RunContext(self.store, self.run_id, "0.1", "hash", accept_loss=self.accept_loss)
 
     def land(self, *responses: Response) -> None:
         """All of them in one landing."""
-        landings = self.work.snapshot(BRONZE).rows(["landing"]).column("landing").to_pylist()
+        landings = self.context.snapshot(BRONZE).rows(["landing"]).column("landing").to_pylist()
         landing = max(landings, default=0) + 1
         rows = [each.row(source=SOURCE, landing=landing, run_id=self.run_id) for each in responses]
         frame = self.store.spark.createDataFrame(pa.Table.from_pylist(rows, ARROW)).coalesce(1)
-        self.store.append(frame, BRONZE, self.work.commit("bronze", landing=landing))
+        self.store.append(frame, BRONZE, self.context.commit("bronze", landing=landing))
 
     def silver(self, **options: Any) -> StageReport:
-        return silver_job.refine(self.work, **options)
+        return silver_job.refine(self.context, **options)
 
     def gold(self, **options: Any) -> StageReport:
-        return gold_job.aggregate(self.work, **options)
+        return gold_job.aggregate(self.context, **options)
 
     def derive(self, *, contract: Contract | None = None, **options: Any) -> list[StageReport]:
         """Silver, Gold and the regions."""
         return [
             self.silver(contract=contract, **options),
             self.gold(**options),
-            gold_job.describe_regions(self.work, **options),
+            gold_job.describe_regions(self.context, **options),
         ]
 
     def versions(self) -> dict[str, int]:
-        return {table.name: self.work.snapshot(table).version for table in TABLES}
+        return {table.name: self.context.snapshot(table).version for table in TABLES}
 
     def rows(self, table: Table, *columns: str) -> list[tuple[Any, ...]]:
         """The columns of every row, sorted."""
-        found = self.work.snapshot(table).rows(columns or table.column_names).to_pylist()
+        found = self.context.snapshot(table).rows(columns or table.column_names).to_pylist()
         return sorted((tuple(row.values()) for row in found), key=str)
 
     def sql(self, text: str, *tables: Table) -> None:

@@ -69,9 +69,9 @@ def test_gives_the_case_studys_figures_and_revises_one_half_hour(
     lake.land(response([period("2023-05-05T12:00", *revised)], "2025-03-01"))
     silver, gold, _ = lake.derive()
     assert (silver.counts["updated"], gold.counts["updated"]) == (18, 18)
-    metrics = lake.work.snapshot(SILVER).newest_commits(1)[0]["operationMetrics"]
+    metrics = lake.context.snapshot(SILVER).newest_commits(1)[0]["operationMetrics"]
     assert metrics["numTargetFilesRemoved"] == "1"
     assert metrics["numTargetRowsCopied"] == str(ROWS_PER_FILE - 18)
     assert metrics["numTargetRowsUpdated"] == "18"
-    metrics = lake.work.snapshot(GOLD).newest_commits(1)[0]["operationMetrics"]
+    metrics = lake.context.snapshot(GOLD).newest_commits(1)[0]["operationMetrics"]
     assert metrics["numTargetRowsUpdated"] == "18"

@@ -52,7 +52,7 @@ def exporter(gold_lake: GoldLake, target: PostgresTarget, folder: Path) -> subpr
         [sys.executable, "-c", "from lakehouse.cli import main; main()", "export"],
         env={
             **clean,
-            "LAKEHOUSE_ROOT": gold_lake.work.store.root,
+            "LAKEHOUSE_ROOT": gold_lake.context.store.root,
             "LAKEHOUSE_POSTGRES__URL": f"postgresql://{target.user}@{target.address}/{target.database}",
             "PGPASSFILE": str(passwords),
         },
@@ -85,7 +85,7 @@ def test_publishes_nothing_when_told_to_end(
     assert process.returncode == 130
     assert b"error: interrupted; what was committed stays" in said
     assert published(database) == before
-    last = status.last_run(settings.load({"root": gold_lake.work.store.root}))
+    last = status.last_run(settings.load({"root": gold_lake.context.store.root}))
     assert last is not None
     assert (last["command"], last["error"]) == ("export", "interrupted")
 
@@ -111,7 +111,7 @@ def test_loses_nothing_when_killed_before_commit(
             monkeypatch.setattr(export, "LOCK_WAIT_SECONDS", 0.2)
             with pytest.raises(LakeLockedError, match="Another export"):
                 publish(database)
-            monkeypatch.setenv("LAKEHOUSE_ROOT", gold_lake.work.store.root)
+            monkeypatch.setenv("LAKEHOUSE_ROOT", gold_lake.context.store.root)
             assert cli.exit_code(["export"]) == 5
 
             process.send_signal(signal.SIGKILL)
@@ -180,7 +180,7 @@ def test_never_tells_the_password_however_much_it_logs(
         env={
             **clean,
             "JAVA_HOME": str(java.find(os.environ)),
-            "LAKEHOUSE_ROOT": gold_lake.work.store.root,
+            "LAKEHOUSE_ROOT": gold_lake.context.store.root,
             "LAKEHOUSE_POSTGRES__URL": f"postgresql://{database.user}@{database.address}/{database.database}",
             "PGPASSWORD": str(database.password),
         },

@@ -11,7 +11,7 @@ from lakehouse.ingestion.api import Failure
 from lakehouse.ingestion.bronze import PayloadSummary, Response
 from lakehouse.ingestion.coverage import Reason
 from lakehouse.ingestion.ingest import BadFile
-from lakehouse.transform.stages import StageReport
+from lakehouse.run_context import StageReport
 from lakehouse.windows import Span, Window, plan
 from tests.support.lake_rows import at
 from tests.support.terminals import Terminal

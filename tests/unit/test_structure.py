@@ -15,9 +15,9 @@ FRAMES = {
     "transform.bodies": {"transform", "transform.plain_bodies", "transform.odd_bodies", "lake.tables"},
     "transform.odd_bodies": {"transform.plain_bodies", "lake.tables"},
     "transform.plain_bodies": {"lake.tables"},
-    "transform.quality": {"lake.tables"},
+    "transform.quality": {"lake.tables", "run_context"},
     "transform.gold": {"lake.tables"},
-    "transform.changeset": {"lake", "lake.duck"},
+    "transform.changeset": {"lake", "lake.duck", "lake.changes"},
 }
 """DataFrame in, DataFrame out: what each may import of ours."""
 PURE = FRAMES | {

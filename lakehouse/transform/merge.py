@@ -1,4 +1,4 @@
-"""What the stages share: what they need, what they report, and how a difference becomes one commit at most.
+"""How the rows that a table should have become one commit at most: compared with those it has, counted, merged.
 
 A stage first asks the tables how far they are (``watermarks``); where they cannot say, it computes everything. Either
 way the same comparison decides what is written, so the result is the same.
@@ -14,94 +14,16 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.errors import LakehouseError, QualityError
-from lakehouse.lake import delta_log, losses
+from lakehouse.lake import losses
+from lakehouse.lake.changes import CHANGE, DELETE, EQUAL, INSERT, UPDATE
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.store import Rows, Store
+from lakehouse.lake.store import Rows
 from lakehouse.lake.tables import Table
-from lakehouse.transform.changeset import CHANGE, DELETE, EQUAL, INSERT, UPDATE, changeset, changeset_here
-from lakehouse.transform.quality import RuleResult
+from lakehouse.run_context import RunContext
+from lakehouse.transform.changeset import changeset, changeset_here
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class StageReport:
-    """What a stage did. ``version`` is the one it wrote, None when there was nothing to write.
-
-    ``account`` is what the stage knows of its table's progress, for runs that leave no commit to say it. ``outcome``
-    says what there is now, where that is no version.
-    """
-
-    stage: str
-    version: int | None
-    counts: Mapping[str, int]
-    reads: Mapping[str, int] = field(default_factory=dict)
-    quality: tuple[RuleResult, ...] = ()
-    seconds: float = 0.0
-    status: str = "ok"
-    account: str | None = None
-    outcome: str | None = None
-
-
-class GateError(QualityError):
-    """A rule, or the contract with the API, stopped a stage; nothing was written. Carries the stage's report."""
-
-    def __init__(self, sentence: str, report: StageReport) -> None:
-        super().__init__(sentence)
-        self.report = replace(report, status="failed")
-
-
-@dataclass(frozen=True)
-class RunContext:
-    """What every stage needs: the tables, and what its commits say about the run.
-
-    ``lake_version`` is the number that the run will have in ``ops.runs``; None outside of a run. ``accept_loss``: what
-    the sources no longer hold may be deleted. ``max_deleted_share``: of a table's rows that a stage may delete.
-    """
-
-    store: Store
-    run_id: str
-    code_version: str
-    settings_hash: str
-    lake_version: int | None = None
-    accept_loss: bool = False
-    max_deleted_share: float = 1.0
-
-    def commit(
-        self,
-        stage: str,
-        reads: Mapping[str, Snapshot] | None = None,
-        landing: int | None = None,
-        *,
-        writes: tuple[Table, Snapshot] | None = None,
-    ) -> Commit:
-        """What a commit of this run says about itself.
-
-        ``reads`` are the tables read, by name; ``writes`` the table written and how it stood.
-        """
-        pins = {name: snapshot.pin for name, snapshot in (reads or {}).items()}
-        commit = Commit(stage, self.run_id, self.code_version, self.settings_hash, pins, landing)
-        if writes is not None:
-            table, now = writes
-            commit = replace(commit, based_on=now.version, schema=table.schema)
-        return commit
-
-    def open_session(self) -> None:
-        """Have Spark open, for a stage that has something to write: without a session no column can be described."""
-        _ = self.store.spark
-
-    def snapshot(self, table: Table) -> Snapshot:
-        """The table's newest version.
-
-        Raises:
-            LakehouseError: it does not exist.
-        """
-        found = delta_log.open_table(self.store.path(table))
-        if found is None:
-            raise LakehouseError(f"There is no table at {self.store.path(table)}; run the stage before this one first.")
-        return found
 
 
 @dataclass(frozen=True)
@@ -149,13 +71,13 @@ def tally(changes: DataFrame | pa.Table, along: str) -> ChangeCounts:
 
 
 def initial_load(
-    work: RunContext, rows: DataFrame, table: Table, now: Snapshot, commit: Commit
+    context: RunContext, rows: DataFrame, table: Table, now: Snapshot, commit: Commit
 ) -> tuple[int | None, str, ChangeCounts]:
     """All rows of a table ``is_void``: the version written (None without a row), the account, and how many rows."""
-    written = work.store.append(rows, table, commit, replacing=bool(now.lost_files))
+    written = context.store.append(rows, table, commit, replacing=bool(now.lost_files))
     if written.version == now.version:  # Delta makes no commit of nothing
         return None, record_unchanged(commit, now), ChangeCounts()
-    account = record_unchanged(commit, work.snapshot(table))
+    account = record_unchanged(commit, context.snapshot(table))
     return written.version, account, ChangeCounts({INSERT: written.metrics["numOutputRows"]})
 
 
@@ -165,7 +87,7 @@ def record_unchanged(commit: Commit, at: Snapshot) -> str:
 
 
 def merge_changes(
-    work: RunContext,
+    context: RunContext,
     wanted: Rows,
     current: Rows,
     table: Table,
@@ -185,8 +107,8 @@ def merge_changes(
     """
     if is_whole and is_void(now):
         order = (along, *(name for name in table.key if name != along))
-        in_order = work.store.to_spark(wanted).coalesce(1).sortWithinPartitions(*order)
-        return initial_load(work, in_order, table, now, commit)
+        in_order = context.store.to_spark(wanted).coalesce(1).sortWithinPartitions(*order)
+        return initial_load(context, in_order, table, now, commit)
     by: dict[str, Any] = {
         "key": table.key,
         "values": table.values if values is None else values,
@@ -197,7 +119,7 @@ def merge_changes(
     if isinstance(current, pa.Table):
         changes = changeset_here(wanted if isinstance(wanted, pa.Table) else wanted.toArrow(), current, **by)
     else:
-        changes = changeset(work.store.to_spark(wanted), current, **by).persist()
+        changes = changeset(context.store.to_spark(wanted), current, **by).persist()
     try:
         counted = tally(changes, along)
         if is_whole:
@@ -205,11 +127,11 @@ def merge_changes(
             counted = replace(counted, equal=int(now.totals()["rows"]) - written_over)
         if counted.total == 0:
             return None, record_unchanged(commit, now), counted
-        losses.check_share(table.name, counted.rows.get(DELETE, 0), now.totals()["rows"], work.max_deleted_share)
+        losses.check_share(table.name, counted.rows.get(DELETE, 0), now.totals()["rows"], context.max_deleted_share)
         bounds = F.col(f"t.{along}").between(F.lit(counted.low), F.lit(counted.high))
         kinds = {kind for kind, rows in counted.rows.items() if rows}
-        version = work.store.merge(_to_write(changes), table, commit, bounds, kinds).version
-        return version, record_unchanged(commit, work.snapshot(table)), counted
+        version = context.store.merge(_to_write(changes), table, commit, bounds, kinds).version
+        return version, record_unchanged(commit, context.snapshot(table)), counted
     finally:
         if not isinstance(changes, pa.Table):
             changes.unpersist()
