@@ -265,7 +265,7 @@ class Run:
         if "silver" in wanted:
             self.listener.stage_began("silver")
             silver = self.stage(
-                lambda: silver_job.refine(self.context, full=full, contract=quarantine.contract(self.settings))
+                lambda: silver_job.build_silver(self.context, full=full, contract=quarantine.contract(self.settings))
             )
         if "gold" in wanted:
             self.listener.stage_began("gold")
@@ -319,7 +319,7 @@ class Run:
         """Silver once more for the responses that have pieces in quarantine, by the rules of now."""
         self.listener.stage_began("silver")
         contract = quarantine.contract(self.settings)
-        return self.stage(lambda: silver_job.refine(self.context, again=True, contract=contract))
+        return self.stage(lambda: silver_job.build_silver(self.context, replay=True, contract=contract))
 
     async def _fetch(self, start: datetime | None, end: datetime | None, *, force: bool, full: bool) -> StageReport:
         bronze = self.context.snapshot(BRONZE)

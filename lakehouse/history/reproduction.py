@@ -83,7 +83,7 @@ def reproduce(settings: Settings, name: str, tell: Callable[[str], None] = lambd
         store.prepare(*(table for table in TABLES if table is not BRONZE))
         context = RunContext(store, f"reproduce {name}", provenance.code_version(), provenance.settings_hash(settings))
         tell(f"silver: from {counted(state.run['tables'][BRONZE.name]['rows'], 'response')} of {state.name}")
-        silver_job.refine(context, full=True, contract=quarantine.contract(settings))
+        silver_job.build_silver(context, full=True, contract=quarantine.contract(settings))
         tell("gold: from that")
         gold_job.aggregate(context, full=True)
         gold_job.describe_regions(context, full=True)

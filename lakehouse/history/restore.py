@@ -13,7 +13,6 @@ from lakehouse.transform import merge
 STAGE = "restore"
 """The stage of a restore's commits: no watermark accepts it, so the next run recomputes the table."""
 RESTORED = (SILVER, QUARANTINE, GOLD, DIM_REGION)
-_ALONG = {SILVER.name: "timestamp", QUARANTINE.name: "response_id", GOLD.name: "date_recorded"}
 
 
 def checked(settings: Settings, name: str) -> LakeVersion:
@@ -45,7 +44,6 @@ def restore_table(context: RunContext, state: LakeVersion, table: Table) -> Stag
         table,
         now,
         commit,
-        _ALONG.get(table.name, table.key[0]),
         is_whole=True,
         values=table.beside_key,
     )

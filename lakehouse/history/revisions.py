@@ -1,7 +1,7 @@
 """What the API said about a half-hour each time it was asked, and how much that moved. DataFrame in, DataFrame out.
 
-A **statement** is what one response says about one region in one half-hour: a piece of a body, judged by the rules of
-Silver. The statements of a key are in the order that decides which of them counts: by (ingestion_timestamp,
+A **statement** is a record that the rules of Silver have judged: what one response says about one region in one
+half-hour. The statements of a key are in the order that decides which of them counts: by (ingestion_timestamp,
 response_id, position).
 """
 
@@ -20,8 +20,8 @@ from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, KNOWN_FUELS, SILVER
 from lakehouse.settings import Settings
 from lakehouse.spark import session
-from lakehouse.transform import silver
 from lakehouse.transform.quality import RULES, Rules
+from lakehouse.transform.spark_records import checked
 
 VIEW = "revisions"
 """The name under which Spark SQL sees the statements of all of Bronze."""
@@ -37,14 +37,14 @@ def statements(bronze: DataFrame, *, rules: Rules = RULES) -> DataFrame:
     ``number`` (from 1, among the good ones of the key), ``change`` (of ``intensity_forecast`` against the good one
     before, gCO2/kWh) and ``counts``: whether it is the one that Silver holds.
     """
-    judged = bronze.transform(silver.pieces).transform(silver.judged, rules=rules)
-    is_good = ~F.expr(rules.refuses)
+    records = bronze.transform(checked, rules=rules)
+    is_good = F.col("reasons").isNull()
     key = Window.partitionBy(*SILVER.key, is_good)
     in_order = key.orderBy("ingestion_timestamp", "response_id", "position")
     number = F.row_number().over(in_order)
     before = F.lag("intensity_forecast").over(in_order)
     age = (F.unix_micros("ingestion_timestamp") - F.unix_micros("timestamp")) / F.lit(3_600_000_000)
-    return judged.where("regionid IS NOT NULL AND timestamp IS NOT NULL").select(
+    return records.where("regionid IS NOT NULL AND timestamp IS NOT NULL").select(
         *SILVER.key,
         F.col("ingestion_timestamp").alias("received_at"),
         F.round(age, 2).alias("age_hours"),
@@ -54,7 +54,7 @@ def statements(bronze: DataFrame, *, rules: Rules = RULES) -> DataFrame:
         F.when(is_good, number).alias("number"),
         F.when(is_good, F.col("intensity_forecast") - before).alias("change"),
         (is_good & (number == F.count(F.lit(1)).over(key))).alias("counts"),
-        rules.reasons().alias("reasons"),
+        F.coalesce("reasons", F.array().cast("array<string>")).alias("reasons"),
         "response_id",
         "position",
     )

@@ -78,18 +78,6 @@ class Snapshot:
         types = self.arrow_types()
         return rows.cast(pa.schema([(name, types[name]) for name in rows.column_names]))
 
-    def data_files(self) -> list[str] | None:
-        """The Parquet files whose rows are this version's, all of them and nothing else; None if there is more to it.
-
-        (A table that only newer readers understand may have deletion vectors or other names for its columns.)
-        """
-        if self.table.protocol().min_reader_version > 1:
-            return None
-        paths = pa.table(self.table.get_add_actions(flatten=True)).column("path").to_pylist()
-        if any("/" in path or "%" in path for path in paths):  # in another table's folder, or written in another way
-            return None
-        return [f"{self.path.rstrip('/')}/{path}" for path in paths]
-
     def extents(self, column: str) -> list[tuple[Any, Any, int]] | None:
         """Of each file a column's lowest and highest value and how many rows it has, from the log's statistics.
 

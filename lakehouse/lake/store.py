@@ -154,16 +154,6 @@ class Store:
             )
         )
 
-    def scan(self, table: Table, at: Snapshot) -> DataFrame:
-        """As :meth:`read`, for looking at all rows: Spark is told the files, where Delta would plan with jobs.
-
-        A table of newer readers, or a path in which Spark would see wildcards, is left to Delta.
-        """
-        files = at.data_files()
-        if not files or set("{}[]*?\\") & set(self.path(table)):
-            return self.read(table, at.version)
-        return self.spark.read.schema(table.ddl).parquet(*files)
-
     def frame(self, rows: pa.Table) -> DataFrame:
         """Rows of this process for Spark. In one piece: after an empty batch Spark reads no further."""
         return self.spark.createDataFrame(rows.combine_chunks())

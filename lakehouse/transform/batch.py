@@ -1,120 +1,108 @@
 """What a run of Silver looks at: which responses of Bronze, and which half-hours."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from lakehouse.lake import delta_log, integrity, watermarks
+from lakehouse.lake import delta_log, watermarks
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER
 from lakehouse.run_context import RunContext
-from lakehouse.windows import HALF_HOUR, Window
+from lakehouse.windows import HALF_HOUR, HALF_HOUR_MICROS, Window, micros, slot
 
-FEW_PERIODS = 1_000
-"""Half-hours of responses (a body holds 8 kB of each) up to which rows are compared in one place."""
 PART_PERIODS = 10_000
-"""Half-hours whose bodies it holds at once (80 MB)."""
-NEAR_PERIODS = 60_000
-"""Half-hours (3.4 years, half a gigabyte) up to which this process reads bodies though there is a cluster."""
-ODD_PERIODS = 5_000
-"""Half-hours in bodies that are not plain (40 MB) up to which Spark gets them from here and gives their pieces back."""
+"""Half-hours (8 kB of a body each) that are read at once: 80 MB."""
 
 
 @dataclass(frozen=True)
 class Batch:
     """The part of Bronze that a run looks at, and the part of Silver that follows from it.
 
-    ``where``: the condition that pending responses meet, None for all of Bronze. ``beside``: ids of others that speak
-    of the same half-hours: the newer ones, or with ``again`` all of them. ``windows`` are those of the pending ones,
-    ``low`` and ``high`` the first and last half-hour that they may speak of. ``n_periods``: what all of them hold.
+    ``pending``: the condition that the responses meet which Silver has yet to consume, None for all of Bronze.
+    ``overlapping``: ids of others that speak of the same half-hours: the newer ones, or in a replay all of them.
+    ``windows`` are those of the pending ones. ``is_replay``: responses with records in quarantine are judged once more.
     """
 
-    bronze: Callable[[], DataFrame]
+    bronze: Snapshot
     windows: tuple[Window, ...]
-    n_periods: int
-    where: str | None = None
-    beside: tuple[str, ...] = ()
-    again: bool = False
+    pending: str | None = None
+    overlapping: tuple[str, ...] = ()
+    is_replay: bool = False
 
     @property
     def is_whole(self) -> bool:
         """Whether it is all of Bronze."""
-        return self.where is None
+        return self.pending is None
 
     @property
-    def are_few(self) -> bool:
-        """Whether little has to be read: this process does it."""
-        return not self.again and self.n_periods <= FEW_PERIODS
-
-    def pending(self) -> DataFrame:
-        """The responses that Silver has yet to consume."""
-        everything = self.bronze()
-        pending = everything if self.where is None else everything.where(self.where)
-        return pending.withColumn("is_pending", F.lit(True))
-
-    def responses(self) -> DataFrame:
-        """All of the scope's responses; they say whether they are ``is_pending``."""
-        if not self.beside:
-            return self.pending()
-        beside = self.bronze().where(F.col("response_id").isin(*self.beside))
-        return self.pending().unionByName(beside.withColumn("is_pending", F.lit(False)))
+    def condition(self) -> str:
+        """The condition that its responses meet, in SQL: those that hold periods, pending or overlapping."""
+        wanted = self.pending or "true"
+        if self.overlapping:
+            wanted = f"{wanted} OR response_id IN ({_listed(self.overlapping)})"
+        return f"n_periods > 0 AND ({wanted})"
 
     @property
-    def low(self) -> datetime | None:
-        """The first half-hour."""
-        return min((window.start - HALF_HOUR for window in self.windows), default=None)
+    def half_hours(self) -> tuple[datetime, datetime] | None:
+        """The first and the last half-hour that pending responses may speak of; None without one."""
+        if not self.windows:
+            return None
+        return (
+            min(window.start for window in self.windows) - HALF_HOUR,
+            max(window.end for window in self.windows),
+        )
 
-    @property
-    def high(self) -> datetime | None:
-        """The last half-hour."""
-        return max((window.end for window in self.windows), default=None)
+    def slots(self) -> list[datetime]:
+        """The starts of all half-hours whose ends lie in the windows of pending responses."""
+        ends = (
+            range(-(-micros(window.start) // HALF_HOUR_MICROS), micros(window.end) // HALF_HOUR_MICROS + 1)
+            for window in self.windows
+        )
+        return [slot(number - 1) for number in sorted(set(chain.from_iterable(ends)))]
 
 
-def plan_batch(context: RunContext, bronze: Snapshot, cursor: int | None, again: Sequence[str]) -> Batch:
-    """What to read, decided by what Bronze says of its responses; ``again``: ids of those to judge once more."""
-    where = None if cursor is None else f"landing > {cursor}"
-    if again and where:
-        where = f"{where} OR response_id IN ({listed(again)})"
-    late = bronze.rows(["window_start", "window_end", "n_periods"], where).to_pylist()
-    beside = responses_beside(bronze, where, older_too=bool(again)) if where else {}
+def plan_batch(context: RunContext, bronze: Snapshot, watermark: int | None, replayed: Sequence[str]) -> Batch:
+    """What to read, decided by what Bronze says of its responses; ``replayed``: ids of those to judge once more."""
+    pending = None if watermark is None else f"landing > {watermark}"
+    if replayed and pending:
+        pending = f"{pending} OR response_id IN ({_listed(replayed)})"
+    late = bronze.rows(["window_start", "window_end"], pending).to_pylist()
+    is_replay = bool(replayed and pending)
     return Batch(
-        bronze=lambda: integrity.checked(context.store.scan(BRONZE, bronze)),
+        bronze=bronze,
         windows=tuple(Window(row["window_start"], row["window_end"]) for row in late),
-        n_periods=sum(row["n_periods"] for row in late) + sum(beside.values()),
-        where=where,
-        beside=tuple(beside),
-        again=bool(again and where),
+        pending=pending,
+        overlapping=overlapping(bronze, pending, older_too=is_replay) if pending else (),
+        is_replay=is_replay,
     )
 
 
-def responses_beside(bronze: Snapshot, where: str, *, older_too: bool) -> dict[str, int]:
-    """The consumed responses that may hold a newer value of a half-hour that a pending one holds: n_periods by id.
+def overlapping(bronze: Snapshot, pending: str, *, older_too: bool) -> tuple[str, ...]:
+    """The ids of consumed responses that may hold a newer value of a half-hour that a pending one holds.
 
-    With ``older_too`` all that may hold any value of it. (``where`` tells the pending ones.)
+    With ``older_too`` of all that may hold any value of it.
     """
     touching = "late.window_start <= rows.window_end AND late.window_end >= rows.window_start"
     newer = "" if older_too else " AND rows.ingestion_timestamp >= late.ingestion_timestamp"
     query = f"""
-        WITH late AS (SELECT window_start, window_end, ingestion_timestamp FROM rows WHERE {where})
-        SELECT DISTINCT rows.response_id, rows.n_periods FROM rows JOIN late ON {touching}{newer}
-        WHERE NOT ({where}) ORDER BY rows.response_id"""  # noqa: S608 (our own names)
-    found = delta_log.query_datafusion(query, rows=bronze)
-    return dict(zip(*(found.column(name).to_pylist() for name in ("response_id", "n_periods")), strict=True))
+        WITH late AS (SELECT window_start, window_end, ingestion_timestamp FROM rows WHERE {pending})
+        SELECT DISTINCT rows.response_id FROM rows JOIN late ON {touching}{newer}
+        WHERE NOT ({pending}) ORDER BY rows.response_id"""
+    return tuple(delta_log.query_datafusion(query, rows=bronze)["response_id"].to_pylist())
 
 
 def pending_periods(context: RunContext, *, full: bool) -> int:
     """How many half-hours the responses hold that Silver has yet to consume, or with ``full`` all; without Spark."""
     bronze, table, refusals = (context.snapshot(each) for each in (BRONZE, SILVER, QUARANTINE))
-    cursor = None if full else watermarks.landing(context.store, table, bronze, refusals)
-    late = bronze.rows(["n_periods"], None if cursor is None else f"landing > {cursor}")
+    watermark = None if full else watermarks.landing(context.store, table, bronze, refusals)
+    late = bronze.rows(["n_periods"], None if watermark is None else f"landing > {watermark}")
     return sum(late.column("n_periods").to_pylist())
 
 
-def ranges(landings: pa.Table) -> Iterator[tuple[int, int]]:
+def parts(landings: pa.Table) -> Iterator[tuple[int, int]]:
     """First and last landing of parts of about ``PART_PERIODS``: no more bodies are held at once."""
     sums = landings.group_by("landing").aggregate([("n_periods", "sum")]).sort_by("landing")
     low, last, held = None, 0, 0
@@ -127,6 +115,6 @@ def ranges(landings: pa.Table) -> Iterator[tuple[int, int]]:
         yield low, last
 
 
-def listed(ids: Iterable[str]) -> str:
+def _listed(ids: Iterable[str]) -> str:
     """Texts as SQL lists them."""
     return ", ".join(repr(each) for each in ids)

@@ -68,4 +68,4 @@ def _query(
                 {f"ELSE '{EQUAL}'" if with_equals else ""}
             END AS {CHANGE}
             FROM {{wanted}} AS w {"FULL" if deleting else "LEFT"} JOIN {{current}} AS c ON {same_key}
-        ) AS compared WHERE {CHANGE} IS NOT NULL"""  # noqa: S608 (our own names)
+        ) AS compared WHERE {CHANGE} IS NOT NULL"""

@@ -19,7 +19,7 @@ DESCRIBING = ("regionid", "date_recorded", "shortname", "dno")
 NEWEST_DAYS = f"""
     SELECT {", ".join(DESCRIBING)} FROM days
     JOIN (SELECT regionid, max(date_recorded) AS date_recorded FROM days GROUP BY regionid) AS newest
-    USING (regionid, date_recorded)"""  # noqa: S608 (our own names)
+    USING (regionid, date_recorded)"""
 """The newest day of every region, which names it; in DataFusion's SQL."""
 DAYS = pa.schema([("regionid", pa.int32()), ("date_recorded", pa.date32())])
 """Gold's key as Arrow, for handing keys to Spark without its Python workers."""
@@ -52,7 +52,7 @@ def aggregate(context: RunContext, *, full: bool = False, silver: StageReport | 
     source, current = _to_look_at(context, half_hours, table, touched)
     wanted = source.transform(gold.daily)
     version, account, counted = merge.merge_changes(
-        context, wanted, current, GOLD, table, commit, "date_recorded", is_whole=touched is None
+        context, wanted, current, GOLD, table, commit, is_whole=touched is None
     )
     return StageReport("gold", version, counted.counts(), reads, account=account)
 
@@ -72,9 +72,7 @@ def describe_regions(context: RunContext, *, full: bool = False) -> StageReport:
     wanted = context.store.frame(newest).coalesce(1).transform(gold.regions)
     names = DIM_REGION.column_names
     current = table.no_rows(names) if merge.is_void(table) else table.read_arrow(names)
-    version, account, counted = merge.merge_changes(
-        context, wanted, current, DIM_REGION, table, commit, "regionid", is_whole=True
-    )
+    version, account, counted = merge.merge_changes(context, wanted, current, DIM_REGION, table, commit, is_whole=True)
     return StageReport("dim_region", version, counted.counts(), reads, account=account)
 
 
@@ -94,7 +92,7 @@ def _all_of(context: RunContext, table: Snapshot) -> DataFrame:
         return context.store.frame(table.no_rows(GOLD.column_names))
     if table.totals()["rows"] <= FEW_ROWS:
         return context.store.frame(table.read_arrow(GOLD.column_names))
-    return context.store.scan(GOLD, table)
+    return context.store.read(GOLD, table.version)
 
 
 def _to_look_at(
@@ -102,7 +100,7 @@ def _to_look_at(
 ) -> tuple[DataFrame, Rows]:
     """The half-hours of the touched days, or all, and what Gold has of these days: of few days, the rows themselves."""
     if touched is None:
-        return context.store.scan(SILVER, half_hours), _all_of(context, table)
+        return context.store.read(SILVER, half_hours.version), _all_of(context, table)
     first, last = (pick(touched["date_recorded"].to_pylist()) for pick in (min, max))
     end = last + timedelta(days=1)
     if end - first <= FEW_DAYS:

@@ -1,18 +1,16 @@
-"""The rules that a piece of a response has to keep, declared beside each other; no row is changed by them.
+"""The rules that a record has to keep, declared beside each other; no row is changed by them.
 
-A rule is one expression over the columns of ``bodies.pieces``, true where the piece is as it should be; null counts
-as broken. ``warn`` lets the piece pass and counts it, ``quarantine`` refuses it, ``fail`` stops the stage before it
-writes anything. The expressions are Spark's SQL of a kind that DuckDB understands, too (``near``).
+A rule is one expression over the columns of ``records.RECORD`` and the window of the response, true where the record
+is as it should be; null counts as broken. ``warn`` lets the record pass and counts it, ``quarantine`` refuses it,
+``fail`` stops the stage before it writes anything. The expressions are DuckDB's SQL, which runs them everywhere
+(``validation``), on the executors of a cluster, too.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
-
+from lakehouse.lake.rule_results import RuleResult
 from lakehouse.lake.tables import FORMER_NAMES, LABELS, REGIONS
-from lakehouse.run_context import RuleResult
 
 WARN, QUARANTINE, FAIL = "warn", "quarantine", "fail"
 DRIFT = "drift"
@@ -47,7 +45,7 @@ YEARS_BEHIND, YEARS_AHEAD = 2, 1
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: ``keeps`` is a Spark SQL expression that is true for a piece that keeps it."""
+    """One rule: ``keeps`` is an expression in DuckDB's SQL that is true for a record that keeps it."""
 
     name: str
     level: str
@@ -62,11 +60,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Rules:
-    """A set of rules. A piece's broken ones are the bits of one number, in order of declaration.
+    """A set of rules. A record's broken ones are the bits of one number, in order of declaration.
 
-    (One column for each rule makes the generated code so long that the JVM leaves it uncompiled.) ``repeated`` is the
-    rule that no single piece can break: it counts the good pieces of a response whose key another of them has, too,
-    all but the one that counts.
+    ``repeated`` is the rule that no single record can break: it counts the good records of a response whose key another
+    of them has, too, all but the one that counts.
     """
 
     pieces: tuple[Rule, ...]
@@ -91,25 +88,26 @@ class Rules:
 
     @property
     def broken(self) -> str:
-        """In SQL: the rules that a piece breaks as the bits of one number; 0 where it keeps all."""
+        """In DuckDB's SQL: the rules that a record breaks as the bits of one number; 0 where it keeps all."""
         bits = (f"CASE WHEN coalesce({rule.keeps}, false) THEN 0 ELSE {bit} END" for rule, bit in self._bits())
         return f"CAST({' + '.join(bits)} AS BIGINT)"
 
     @property
     def refuses(self) -> str:
-        """In SQL: whether one of the rules that are ``broken`` refuses the piece."""
+        """In any SQL: whether one of the rules that are ``broken`` refuses the record."""
         return f"(broken & {sum(bit for rule, bit in self._bits() if rule.refuses)}) != 0"
 
     @property
     def breaks(self) -> dict[str, str]:
-        """In SQL, by name of the rule: whether it is among those that are ``broken``."""
+        """In any SQL, by name of the rule: whether it is among those that are ``broken``."""
         return {rule.name: f"(broken & {bit}) != 0" for rule, bit in self._bits()}
 
-    def reasons(self) -> Column:
-        """The names of the rules that are ``broken`` and refuse the piece."""
+    @property
+    def reasons(self) -> str:
+        """In DuckDB's SQL: the names of the rules that are ``broken`` and refuse the record, as a list."""
         breaks = self.breaks
-        names = [F.when(F.expr(breaks[rule.name]), F.lit(rule.name)) for rule in self.pieces if rule.refuses]
-        return F.array_compact(F.array(*names))
+        names = (f"CASE WHEN {breaks[rule.name]} THEN '{rule.name}' END" for rule in self.pieces if rule.refuses)
+        return f"list_filter([{', '.join(names)}], lambda name: name IS NOT NULL)"
 
     def names(self, broken: int) -> list[str]:
         """The names of the rules that a number of bits stands for."""
@@ -126,9 +124,8 @@ class Rules:
 def _label_fits() -> str:
     """Whether the label belongs to the value by the bands of one of the plausible years.
 
-    Thresholds fall from year to year, so the values that may carry a label in several years are one range. The
-    ranges stand in two flat lists, five labels a year: a CASE over all of them makes the generated code so long
-    that the JVM leaves it uncompiled (measured: 3 times the time of the whole parse).
+    Thresholds fall from year to year, so the values that may carry a label in several years are one range. The ranges
+    stand in two lists, five labels a year.
     """
     first, last = min(BANDS), max(BANDS)
     least, most = [], []
@@ -138,18 +135,14 @@ def _label_fits() -> str:
         least += [LOWEST_FORECAST, *(top + 1 for top in latest[:3]), latest[3]]
         most += [*earliest, HIGHEST_FORECAST]
     place = f"(greatest({first}, least({last}, year(timestamp))) - {first}) * {len(LABELS)}"
-    place += f" + cast(nullif(array_position({_array(LABELS)}, intensity_index), 0) AS INT) - 1"
-    return f"intensity_forecast BETWEEN get(array{tuple(least)}, {place}) AND get(array{tuple(most)}, {place})"
+    place += f" + list_position([{_listed(LABELS)}], intensity_index)"
+    return f"intensity_forecast BETWEEN ({least})[{place}] AND ({most})[{place}]"
 
 
 def _names_fit() -> str:
     """Whether PostgreSQL can hold the names that are there; a lone surrogate never gets into Bronze."""
     fits = (f"length({name}) <= {LONGEST_NAME} AND NOT contains({name}, chr(0))" for name in ("shortname", "dno"))
     return f"coalesce({' AND '.join(fits)}, true)"
-
-
-def _array(texts: Collection[str]) -> str:
-    return f"array({_listed(texts)})"
 
 
 def _listed(texts: Collection[str]) -> str:
@@ -195,8 +188,8 @@ RULES = Rules(
             f"name, at most {LONGEST_NAME} characters, none of them U+0000",
             _names_fit(),
         ),
-        Rule("on_half_hour_grid", QUARANTINE, "minute", "unix_micros(timestamp) % 1800000000 = 0"),
-        Rule("lasts_half_an_hour", QUARANTINE, "minute", "unix_micros(stop) - unix_micros(timestamp) = 1800000000"),
+        Rule("on_half_hour_grid", QUARANTINE, "minute", "epoch_us(timestamp) % 1800000000 = 0"),
+        Rule("lasts_half_an_hour", QUARANTINE, "minute", "epoch_us(stop) - epoch_us(timestamp) = 1800000000"),
         Rule("inside_window", QUARANTINE, "UTC time", "stop BETWEEN window_start AND window_end"),
         Rule("forecast_is_integer", QUARANTINE, "gCO2/kWh", "is_forecast_whole"),
         Rule(

@@ -1,89 +1,70 @@
-"""From pieces to one row per (regionid, timestamp): DataFrame in, DataFrame out.
+"""Silver's rows among the checked records of a batch, and what is counted of them: one SQL text each.
 
-A **piece** is what one response says about one region in one half-hour (``bodies``). A layer reads as a sentence:
-``bronze.transform(pieces).transform(judged)``, then ``good``, ``newest`` or ``refused``.
-
-A frame of responses may say ``is_pending`` of each: whether Silver has yet to consume it. The others are there
-because they may hold newer values of the same half-hours.
+The texts are in the SQL that DuckDB and Spark have in common, over a table ``{records}`` with the columns of
+``records.CHECKED`` and, of the record's response, ``response_id``, ``landing``, ``ingestion_timestamp`` and
+``is_pending``: whether Silver has yet to consume it. Other responses are there because they may hold newer values of
+the same half-hours.
 """
 
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F
-
 from lakehouse.lake.tables import QUARANTINE, SILVER
-from lakehouse.transform.bodies import (
-    MINUTE_FORM,
-    PROVENANCE,
-    odd_pieces,
-    pieces,
-    plain_pieces,
-    texts_of_pieces,
-)
-from lakehouse.transform.quality import RULES, Rules
+from lakehouse.transform.quality import Rules
 
-__all__ = [
-    "PROVENANCE",
-    "good",
-    "judged",
-    "newest",
-    "odd_pieces",
-    "pieces",
-    "plain_pieces",
-    "refused",
-    "repeated",
-    "slots",
-]
-HALF_HOUR_SECONDS = 1800
+_IS_GOOD = "reasons IS NULL"
+_SAME_KEY = " AND ".join(f"other.{name} = records.{name}" for name in SILVER.key)
+
+_IS_NEWER = """(other.ingestion_timestamp > records.ingestion_timestamp
+        OR other.ingestion_timestamp = records.ingestion_timestamp AND (other.response_id > records.response_id
+            OR other.response_id = records.response_id AND other.position > records.position))"""
 
 
-def judged(pieces: DataFrame, *, rules: Rules = RULES) -> DataFrame:
-    """The pieces with ``broken``: the rules they break, as the bits of a number."""
-    return pieces.withColumn("broken", F.expr(rules.broken))
+def newest(*, only_pending_keys: bool) -> str:
+    """One row per (regionid, timestamp): the newest good record by (ingestion_timestamp, response_id, position).
 
-
-def good(judged: DataFrame, *, rules: Rules = RULES) -> DataFrame:
-    """The pieces that no rule refuses."""
-    return judged.where(f"NOT ({rules.refuses})")
-
-
-def refused(judged: DataFrame, *, bronze: DataFrame, rules: Rules = RULES) -> DataFrame:
-    """The pieces that a rule refuses, as rows of the quarantine, each with its own text from the body."""
-    bad = judged.where(rules.refuses).select(
-        "response_id",
-        "position",
-        "landing",
-        "ingestion_timestamp",
-        F.coalesce("region", F.col("regionid").cast("string")).alias("regionid"),
-        F.coalesce("period_from", F.date_format("timestamp", MINUTE_FORM)).alias("period_from"),
-        rules.reasons().alias("reasons"),
-    )
-    return bad.join(texts_of_pieces(bronze), ["response_id", "position"], "left").select(*QUARANTINE.column_names)
-
-
-def newest(good: DataFrame, *, within: tuple[str, ...] = (), with_pending: bool = False) -> DataFrame:
-    """One row per (regionid, timestamp): the newest piece by (ingestion_timestamp, response_id, position).
-
-    ``within``: columns that follow from the key and by which the pieces are partitioned already; they stay where they
-    are. ``with_pending`` adds ``has_pending``: whether a pending response speaks of the key.
+    With ``only_pending_keys`` those keys only of which a pending response speaks: of another key the newest record may
+    stand in a response that is not in the batch.
     """
-    by_key = Window.partitionBy(*within, *SILVER.key)
-    newest_first = by_key.orderBy(*(F.col(name).desc() for name in ("ingestion_timestamp", "response_id", "position")))
-    names = list(SILVER.column_names)
-    if with_pending:
-        good = good.withColumn("has_pending", F.max("is_pending").over(by_key))
-        names.append("has_pending")
-    return good.withColumn("_rank", F.row_number().over(newest_first)).where("_rank = 1").select(*names)
+    is_pending = f"""
+            AND EXISTS (SELECT 1 FROM {{records}} AS other
+                        WHERE other.is_pending AND other.{_IS_GOOD} AND {_SAME_KEY})"""
+    return f"""
+        SELECT {", ".join(SILVER.column_names)} FROM {{records}} AS records
+        WHERE {_IS_GOOD}
+            AND NOT EXISTS (SELECT 1 FROM {{records}} AS other
+                            WHERE other.{_IS_GOOD} AND {_SAME_KEY}
+                                AND {_IS_NEWER})
+            {is_pending if only_pending_keys else ""}"""
 
 
-def repeated(good: DataFrame) -> DataFrame:
-    """One row per key that comes more than once in one response: ``count`` pieces."""
-    return good.where(~F.col("is_plain")).groupBy("response_id", *SILVER.key).count().where("count > 1")
+def refused(*, with_consumed: bool) -> str:
+    """The rows of the quarantine: the records that a rule refuses, of pending responses or of all."""
+    among = "" if with_consumed else "AND is_pending"
+    names = {name: name for name in QUARANTINE.column_names} | {"regionid": "region AS regionid"}
+    return f"SELECT {', '.join(names.values())} FROM {{records}} WHERE reasons IS NOT NULL {among}"
 
 
-def slots(responses: DataFrame) -> DataFrame:
-    """The starts (``timestamp``) of the half-hours in the window of each response: one row per response and start."""
-    first = F.ceil(F.unix_timestamp("window_start") / HALF_HOUR_SECONDS).cast("bigint")
-    last = F.floor(F.unix_timestamp("window_end") / HALF_HOUR_SECONDS).cast("bigint")
-    ends = F.when(first <= last, F.sequence(first, last))
-    start = F.timestamp_seconds((F.col("end") - 1) * HALF_HOUR_SECONDS)
-    return responses.select(F.explode(ends).alias("end")).select(start.alias("timestamp"))
+def summary(rules: Rules) -> str:
+    """One row: how many records there are (``received``, ``quarantined``, ``refused``), and broke each rule by name.
+
+    All but ``refused`` are counted of pending responses only.
+    """
+    counted = {
+        "received": "is_pending",
+        "quarantined": "is_pending AND reasons IS NOT NULL",
+        "refused": "reasons IS NOT NULL",
+        **{name: f"is_pending AND {breaks}" for name, breaks in rules.breaks.items()},
+    }
+    columns = ", ".join(f"count(*) FILTER (WHERE {condition}) AS {name}" for name, condition in counted.items())
+    return f"SELECT {columns} FROM {{records}}"
+
+
+REPEATED = f"""
+    SELECT coalesce(sum(n - 1), 0) AS n FROM (
+        SELECT count(*) AS n FROM {{records}} WHERE is_pending AND NOT is_regular AND {_IS_GOOD}
+        GROUP BY response_id, {", ".join(SILVER.key)} HAVING count(*) > 1) AS repeated"""
+"""How many good records of a pending response have a key that another of them has, too, but for one each."""
+UNKNOWN = "SELECT unknown, count(*) AS n FROM {records} WHERE is_pending AND unknown IS NOT NULL GROUP BY unknown"
+"""The names that nobody knew, as lists, and how many records of pending responses hold exactly these."""
+PENDING_KEYS = f"""
+    SELECT count(*) AS n FROM (
+        SELECT DISTINCT {", ".join(SILVER.key)} FROM {{records}} WHERE is_pending AND {_IS_GOOD}) AS keys"""
+"""The number of keys of which good records of pending responses speak."""

@@ -1,121 +1,158 @@
 """The stage Silver: what to read of Bronze, what is refused, what is written. One commit a table at most.
 
-The pieces are parsed once and kept; everything that is counted is counted of them, before anything is written.
+Bodies are read and judged once; everything that is counted is counted of the records, before anything is written.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from lakehouse.lake import watermarks
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.store import FEW_ROWS, Rows
-from lakehouse.lake.tables import BRONZE, QUARANTINE, REGIONS, SILVER
-from lakehouse.run_context import GateError, RuleResult, RunContext, StageReport
-from lakehouse.spark import session
+from lakehouse.lake.rule_results import RuleResult
+from lakehouse.lake.store import Rows
+from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER
+from lakehouse.run_context import GateError, RunContext, StageReport
 from lakehouse.transform import merge, silver
-from lakehouse.transform.batch import NEAR_PERIODS, ODD_PERIODS, Batch, plan_batch
-from lakehouse.transform.far import FarPieces
-from lakehouse.transform.judgement import Judged
+from lakehouse.transform.batch import Batch, plan_batch
+from lakehouse.transform.local_records import LocalRecords
 from lakehouse.transform.merge import ChangeCounts
-from lakehouse.transform.near import NearPieces
 from lakehouse.transform.quality import DRIFT, FAIL, RULES, Rules
-from lakehouse.windows import HALF_HOUR
+from lakehouse.transform.spark_records import SparkRecords
 from lakehouse.wording import counted
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What a piece has to be like: the rules, and whether fields that nobody knew before stop the stage."""
+    """What a record has to be like: the rules, and whether fields that nobody knew before stop the stage."""
 
     rules: Rules = RULES
     is_frozen: bool = False
 
 
-def refine(
-    context: RunContext, *, full: bool = False, again: bool = False, contract: Contract | None = None
-) -> StageReport:
-    """Silver from Bronze: parse, judge, let the newest win, write what differs.
+class CheckedRecords(Protocol):
+    """The checked records of a batch, in this process or on a cluster; held until ``close``."""
 
-    ``full`` computes everything anew. ``again`` judges the responses that have pieces in quarantine once more, by
+    def query(self, text: str) -> pa.Table:
+        """The answer to a query over ``{records}``, here: for counts."""
+
+    def rows(self, text: str) -> Rows:
+        """The answer to a query over ``{records}``, where the records are."""
+
+    def in_even_parts(self, text: str) -> AbstractContextManager[DataFrame]:
+        """Silver's rows as a query gives them, for Spark to write in files of about a month.
+
+        A later day's MERGE then copies one file and not years.
+        """
+
+    def close(self) -> None:
+        """Let go of what is held."""
+
+
+@dataclass(frozen=True)
+class ValidationSummary:
+    """What the records are, counted: all of it about pending ones but ``refused``, which is of all that were read.
+
+    ``results``: every rule's, and what the API said that it did not say before, with the number of records of each.
+    """
+
+    received: int
+    quarantined: int
+    refused: int
+    results: tuple[RuleResult, ...]
+
+    def counts(self, changes: ChangeCounts, keys: int | None = None) -> dict[str, int]:
+        """A stage's counts: received = quarantined + duplicates + ``keys`` that pending records speak of.
+
+        By default these are all that should be there.
+        """
+        rows = changes.counts()
+        if keys is None:
+            keys = rows["inserted"] + rows["updated"] + rows["unchanged"]
+        duplicates = self.received - self.quarantined - keys
+        return {"received": self.received, "duplicates": duplicates, **rows, "quarantined": self.quarantined}
+
+
+def build_silver(
+    context: RunContext, *, full: bool = False, replay: bool = False, contract: Contract | None = None
+) -> StageReport:
+    """Silver from Bronze: read, judge, let the newest win, write what differs.
+
+    ``full`` computes everything anew. ``replay`` judges the responses that have records in quarantine once more, by
     the rules of now: their half-hours become what a full computation would make of them.
 
     Raises:
         GateError: a rule of level ``fail`` was broken, or the contract is frozen and the API has changed.
     """
     contract = contract or Contract()
-    bronze, table, refusals = (context.snapshot(each) for each in (BRONZE, SILVER, QUARANTINE))
+    bronze, table, quarantine = (context.snapshot(each) for each in (BRONZE, SILVER, QUARANTINE))
     newest_landing = int(bronze.highest("landing") or 0)
-    damaged = [merge.is_damaged(table, SILVER), merge.is_damaged(refusals, QUARANTINE)]
-    cursor = None if full or any(damaged) else watermarks.landing(context.store, table, bronze, refusals)
-    again = again and not any(damaged) and refusals.totals()["rows"] > 0
+    damaged = [merge.is_damaged(table, SILVER), merge.is_damaged(quarantine, QUARANTINE)]
+    watermark = None if full or any(damaged) else watermarks.landing(context.store, table, bronze, quarantine)
+    replay = replay and not any(damaged) and quarantine.totals()["rows"] > 0
     reads = {BRONZE.name: bronze.version}
 
-    def commit(beside: Snapshot) -> Commit:
-        sources = {BRONZE.name: bronze, QUARANTINE.name: beside}
+    def commit(quarantine: Snapshot) -> Commit:
+        sources = {BRONZE.name: bronze, QUARANTINE.name: quarantine}
         return context.commit("silver", sources, newest_landing, writes=(SILVER, table))
 
-    if cursor == newest_landing and not again:
+    if watermark == newest_landing and not replay:
         counts = {"received": 0, "duplicates": 0, **merge.nothing(table), "quarantined": 0}
-        account = merge.record_unchanged(commit(refusals), table)
+        account = merge.record_unchanged(commit(quarantine), table)
         return StageReport("silver", None, counts, reads, contract.rules.results({}, 0), account=account)
 
-    scope = plan_batch(context, bronze, cursor, _held(refusals) if again else [])
-    judged = _judged(context, scope, bronze, contract.rules)
+    batch = plan_batch(context, bronze, watermark, _quarantined_responses(quarantine) if replay else [])
+    records = _checked(context, batch, contract.rules)
     try:
+        summary = summarised(records, contract.rules)
+        if sentence := _reason_to_stop(summary.results, contract):
+            raise GateError(sentence, StageReport("silver", None, _seen(records, summary), reads, summary.results))
         context.open_session()
-        found = judged.found
-        if sentence := _reason_to_stop(found.results, contract):
-            raise GateError(sentence, StageReport("silver", None, _seen(judged), reads, found.results))
-        refusals = _quarantine(context, judged, scope, bronze, refusals, contract.rules)
-        version, account, counts = _write(context, judged, scope, table, commit(refusals))
+        quarantine = _write_quarantine(context, records, summary, batch, quarantine)
+        version, account, counts = _write_silver(context, records, summary, batch, table, commit(quarantine))
     finally:
-        judged.close()
-    return StageReport("silver", version, counts, reads, found.results, account=account)
+        records.close()
+    return StageReport("silver", version, counts, reads, summary.results, account=account)
 
 
-def _judged(context: RunContext, scope: Batch, bronze: Snapshot, rules: Rules) -> Judged:
-    """The scope's pieces: here, unless a cluster is there for so many, or most bodies are for Spark to read anyway."""
-    if not scope.again and (scope.n_periods <= NEAR_PERIODS or session.is_local()):
-        near = NearPieces(context.store, bronze, scope, rules)
-        try:
-            if near.read(most_odd=ODD_PERIODS):
-                return near
-        except BaseException:
-            near.close()
-            raise
-        near.close()
-    return FarPieces(scope, rules)
+def summarised(records: CheckedRecords, rules: Rules) -> ValidationSummary:
+    """The counts of checked records."""
+    (row,) = records.query(silver.summary(rules)).to_pylist()
+    row[rules.repeated.name] = int(records.query(silver.REPEATED)["n"][0].as_py())
+    received = int(row["received"])
+    unknown: dict[str, int] = {}
+    for group in records.query(silver.UNKNOWN).to_pylist():
+        for name in group["unknown"]:
+            unknown[name] = unknown.get(name, 0) + int(group["n"])
+    drifted = (RuleResult(name, DRIFT, unknown[name], received) for name in sorted(unknown))
+    results = (*rules.results(row, received), *drifted)
+    return ValidationSummary(received, int(row["quarantined"]), int(row["refused"]), results)
 
 
-def _held(refusals: Snapshot) -> list[str]:
-    return sorted(set(refusals.rows(["response_id"]).column("response_id").to_pylist()))
+def _checked(context: RunContext, batch: Batch, rules: Rules) -> CheckedRecords:
+    """The batch's records, read and judged where Spark works: in this process, or on a cluster."""
+    return (LocalRecords if context.is_local else SparkRecords)(context.store, batch, rules)
 
 
-def _current(context: RunContext, scope: Batch, table: Snapshot) -> Rows:
-    """The part of Silver that the scope may change: all of it, or the half-hours that its windows hold."""
-    if merge.is_void(table):
-        return table.no_rows(SILVER.column_names)
-    if scope.is_whole or scope.low is None or scope.high is None:
-        rows, where = int(table.totals()["rows"]), None
-    else:
-        rows = len(REGIONS) * (int((scope.high - scope.low) / HALF_HOUR) + 1)
-        where = f"timestamp BETWEEN TIMESTAMP '{scope.low:%FT%TZ}' AND TIMESTAMP '{scope.high:%FT%TZ}'"
-    if scope.are_few and rows <= FEW_ROWS:
-        return table.read_arrow(SILVER.column_names, where)
-    current = context.store.read(SILVER, table.version)
-    return current if where is None else current.where(F.col("timestamp").between(F.lit(scope.low), F.lit(scope.high)))
+def _quarantined_responses(quarantine: Snapshot) -> list[str]:
+    return sorted(set(quarantine.rows(["response_id"]).column("response_id").to_pylist()))
 
 
-def _seen(judged: Judged) -> dict[str, int]:
-    """The counts of a stage that stops after it has judged the pieces: nothing was compared with the table, or written.
+def _pending_keys(records: CheckedRecords) -> int:
+    return int(records.query(silver.PENDING_KEYS)["n"][0].as_py())
 
-    received = quarantined + duplicates + the keys that the pieces speak of.
+
+def _seen(records: CheckedRecords, summary: ValidationSummary) -> dict[str, int]:
+    """The counts of a stage that stops after it has judged: nothing was compared with the table, or written.
+
+    received = quarantined + duplicates + the keys that the records speak of.
     """
-    counts = judged.found.counts(ChangeCounts(), judged.pending_keys())
+    counts = summary.counts(ChangeCounts(), _pending_keys(records))
     return {name: counts[name] for name in ("received", "duplicates", "quarantined")}
 
 
@@ -136,54 +173,62 @@ def _reason_to_stop(results: Sequence[RuleResult], contract: Contract) -> str | 
     return None
 
 
-def _write(
-    context: RunContext, judged: Judged, scope: Batch, table: Snapshot, commit: Commit
+def _write_silver(
+    context: RunContext,
+    records: CheckedRecords,
+    summary: ValidationSummary,
+    batch: Batch,
+    table: Snapshot,
+    commit: Commit,
 ) -> tuple[int | None, str, dict[str, int]]:
-    """Bring Silver to what the good pieces say: all of it, or the part that follows from the scope."""
-    found = judged.found
-    if scope.is_whole and merge.is_void(table) and not scope.are_few:
-        with judged.laid_out() as wanted:
-            version, account, counted = merge.initial_load(context, wanted, SILVER, table, commit)
-        return version, account, found.counts(counted)
-    wanted, keys, current = judged.newest(), None, _current(context, scope, table)
-    if scope.again:
-        slots = F.broadcast(silver.slots(scope.pending()).distinct())
-        frames = (context.store.to_spark(rows) for rows in (wanted, current))
-        wanted, current = (frame.join(slots, "timestamp", "left_semi") for frame in frames)
-        keys = judged.pending_keys()
-    version, account, counted = merge.merge_changes(
+    """Bring Silver to what the good records say: all of it, or the part that follows from the batch."""
+    newest = silver.newest(only_pending_keys=bool(batch.overlapping) and not batch.is_replay)
+    if batch.is_whole and merge.is_void(table):
+        with records.in_even_parts(newest) as rows:
+            version, account, changes = merge.initial_load(context, rows, SILVER, table, commit)
+        return version, account, summary.counts(changes)
+    rows, current = records.rows(newest), merge.current_rows(context, SILVER, table, _part_of_silver(batch))
+    if batch.is_replay:
+        slots = pa.table({"timestamp": pa.array(batch.slots(), pa.timestamp("us", "UTC"))})
+        rows, current = (merge.matching(context, part, slots) for part in (rows, current))
+    version, account, changes = merge.merge_changes(
         context,
-        wanted,
+        rows,
         current,
         SILVER,
         table,
         commit,
-        "timestamp",
-        is_whole=scope.is_whole,
-        deleting=scope.is_whole or scope.again,
+        is_whole=batch.is_whole,
+        deleting=batch.is_whole or batch.is_replay,
     )
-    return version, account, found.counts(counted, keys)
+    return version, account, summary.counts(changes, _pending_keys(records) if batch.is_replay else None)
 
 
-def _quarantine(
-    context: RunContext, judged: Judged, scope: Batch, bronze: Snapshot, now: Snapshot, rules: Rules
+def _part_of_silver(batch: Batch) -> str | None:
+    """The condition of the rows that the batch may change: None for all, else the half-hours that its windows hold."""
+    if batch.is_whole or batch.half_hours is None:
+        return None
+    low, high = batch.half_hours
+    return f"timestamp BETWEEN TIMESTAMP '{low:%FT%TZ}' AND TIMESTAMP '{high:%FT%TZ}'"
+
+
+def _write_quarantine(
+    context: RunContext, records: CheckedRecords, summary: ValidationSummary, batch: Batch, table: Snapshot
 ) -> Snapshot:
     """Let the quarantine hold what the responses read now have refused, before Silver says that it has read them.
 
     Of an incremental run's responses it holds nothing yet, unless a run died here before.
     """
-    is_renewing = scope.is_whole or scope.again
-    if not judged.found.refused and not (is_renewing and now.totals()["files"]):
-        return now
-    responses = scope.responses() if is_renewing else scope.pending()
-    refused = judged.refused(with_consumed=is_renewing)
-    wanted: DataFrame = refused.transform(silver.refused, bronze=responses, rules=rules)
-    current = context.store.read(QUARANTINE, now.version)
+    is_renewing = batch.is_whole or batch.is_replay
+    if not summary.refused and not (is_renewing and table.totals()["files"]):
+        return table
+    rows = records.rows(silver.refused(with_consumed=is_renewing))
+    current = merge.current_rows(context, QUARANTINE, table)
+    if not batch.is_whole:
+        condition = batch.condition if is_renewing else f"n_periods > 0 AND ({batch.pending})"
+        current = merge.matching(context, current, batch.bronze.read_arrow(["response_id"], condition))
     context = replace(context, max_deleted_share=1.0)  # what leaves the quarantine is good, or gone with its response
-    if not scope.is_whole:
-        ids = F.broadcast(responses.select("response_id"))
-        current = current.join(ids, "response_id", "left_semi")
-    commit = context.commit("quarantine", {BRONZE.name: bronze}, writes=(QUARANTINE, now))
-    is_whole = scope.is_whole or merge.is_void(now)
-    merge.merge_changes(context, wanted, current, QUARANTINE, now, commit, "response_id", is_whole=is_whole)
+    commit = context.commit("quarantine", {BRONZE.name: batch.bronze}, writes=(QUARANTINE, table))
+    is_whole = batch.is_whole or merge.is_void(table)
+    merge.merge_changes(context, rows, current, QUARANTINE, table, commit, is_whole=is_whole)
     return context.snapshot(QUARANTINE)

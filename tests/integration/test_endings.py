@@ -125,7 +125,7 @@ def killed(work, **_):
     os.kill(SparkContext._gateway.proc.pid, signal.SIGKILL)
     work.store.spark.range(3).count()
 
-silver_job.refine = killed
+silver_job.build_silver = killed
 code = cli.exit_code(["--root", sys.argv[1], "silver"])
 cli.exit_code(["--root", sys.argv[1], "status"])
 sys.exit(code)

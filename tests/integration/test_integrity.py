@@ -14,9 +14,10 @@ from lakehouse.history import explanation, releases
 from lakehouse.lake import integrity
 from lakehouse.lake.tables import BRONZE, SILVER
 from lakehouse.settings import Settings
+from lakehouse.transform import silver
 from lakehouse.transform.batch import plan_batch
-from lakehouse.transform.far import FarPieces
 from lakehouse.transform.quality import RULES
+from lakehouse.transform.spark_records import SparkRecords
 from tests.support.lakes import Lake, periods, response
 from tests.support.revised_lake import derived
 
@@ -69,9 +70,9 @@ def test_silver_makes_nothing_of_them(rotten: Lake) -> None:
 
 
 def test_executors_make_nothing_of_them(rotten: Lake) -> None:
-    scope = plan_batch(rotten.context, rotten.context.snapshot(BRONZE), None, [])
+    batch = plan_batch(rotten.context, rotten.context.snapshot(BRONZE), None, [])
     with pytest.raises(Exception, match=SENTENCE):
-        FarPieces(scope, RULES).newest().collect()
+        SparkRecords(rotten.store, batch, RULES).query(silver.newest(only_pending_keys=False))
 
 
 def test_no_explanation_or_release_rests_on_them(whole_then_rotten: tuple[Lake, Settings]) -> None:

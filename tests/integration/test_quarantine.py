@@ -50,7 +50,7 @@ def refusing(lake: Lake) -> Lake:
 def test_moves_on_what_is_good_by_a_changed_rule(refusing: Lake, tmp_path: Path) -> None:
     whole = refusing.copy(tmp_path / "whole")
     carried = next(row[0] for row in refusing.rows(QUARANTINE, "response_id"))
-    report = refusing.silver(again=True, contract=LOOSER)
+    report = refusing.silver(replay=True, contract=LOOSER)
     assert {name: report.counts[name] for name in ("received", "quarantined", "inserted", "updated", "deleted")} == {
         "received": 4,
         "quarantined": 1,
@@ -73,20 +73,20 @@ def test_moves_on_what_is_good_by_a_changed_rule(refusing: Lake, tmp_path: Path)
     assert (whole.rows(SILVER), whole.rows(QUARANTINE)) == (refusing.rows(SILVER), refusing.rows(QUARANTINE))
     gold = refusing.gold().counts
     assert (gold["inserted"], gold["updated"]) == (1, 1)
-    assert refusing.silver(again=True, contract=LOOSER).version is None
+    assert refusing.silver(replay=True, contract=LOOSER).version is None
     assert refusing.silver(contract=LOOSER).version is None
 
 
 def test_takes_back_what_a_changed_rule_refuses_again(refusing: Lake) -> None:
     before = refusing.rows(SILVER), refusing.rows(QUARANTINE)
-    refusing.silver(again=True, contract=LOOSER)
-    refusing.silver(again=True)
+    refusing.silver(replay=True, contract=LOOSER)
+    refusing.silver(replay=True)
     # the piece that stayed leads to its response, whose half-hours are judged whole
     assert (refusing.rows(SILVER), refusing.rows(QUARANTINE)) == before
 
 
 def test_keeps_the_history_of_what_left(refusing: Lake) -> None:
-    refusing.silver(again=True, contract=LOOSER)
+    refusing.silver(replay=True, contract=LOOSER)
     past = refusing.store.read(QUARANTINE, 1)
     assert past.count() == 4
     assert refusing.context.snapshot(QUARANTINE).version == 2
@@ -94,13 +94,13 @@ def test_keeps_the_history_of_what_left(refusing: Lake) -> None:
 
 def test_changes_nothing_while_the_rules_stay(refusing: Lake) -> None:
     before = refusing.versions()
-    assert refusing.silver(again=True).version is None
+    assert refusing.silver(replay=True).version is None
     assert refusing.versions() == before
 
 
 def test_replays_beside_what_has_just_come(refusing: Lake) -> None:
     refusing.land(response([period("2024-01-02T12:00", region(13, 95))], "2024-01-03T05:00"))
-    refusing.silver(again=True, contract=LOOSER)
+    refusing.silver(replay=True, contract=LOOSER)
     assert sorted(row[0] for row in refusing.rows(SILVER, "intensity_forecast")) == [91, 94, 95]
     assert refusing.silver(contract=LOOSER).counts["received"] == 0
 

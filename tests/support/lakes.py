@@ -100,7 +100,7 @@ class Lake:
         self.store.append(frame, BRONZE, self.context.commit("bronze", landing=landing))
 
     def silver(self, **options: Any) -> StageReport:
-        return silver_job.refine(self.context, **options)
+        return silver_job.build_silver(self.context, **options)
 
     def gold(self, **options: Any) -> StageReport:
         return gold_job.aggregate(self.context, **options)

@@ -11,11 +11,12 @@ MODULES = {
     for file in PACKAGE.rglob("*.py")
 }
 FRAMES = {
-    "transform.silver": {"transform.bodies", "transform.quality", "lake.tables"},
-    "transform.bodies": {"transform", "transform.plain_bodies", "transform.odd_bodies", "lake.tables"},
-    "transform.odd_bodies": {"transform.plain_bodies", "lake.tables"},
-    "transform.plain_bodies": {"lake.tables"},
-    "transform.quality": {"lake.tables", "run_context"},
+    "transform.silver": {"transform", "transform.quality", "lake.tables"},
+    "transform.records": {"lake.tables"},
+    "transform.reader": {"transform", "transform.strict_reader", "transform.lenient_reader"},
+    "transform.strict_reader": {"transform", "transform.lenient_reader", "transform.records", "lake.tables"},
+    "transform.lenient_reader": {"transform.records", "lake.tables", "text"},
+    "transform.quality": {"lake.tables", "lake.rule_results"},
     "transform.gold": {"lake.tables"},
     "transform.changeset": {"lake", "lake.duck", "lake.changes"},
 }

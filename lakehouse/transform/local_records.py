@@ -1,0 +1,120 @@
+"""The checked records of a batch in a database of this process: where Spark is local, and one machine does it all.
+
+Bodies are read and judged part by part, so that memory is bounded; DuckDB keeps the records, compressed, and puts them
+into files when they outgrow ``MEMORY``.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+
+from lakehouse.errors import LakehouseError
+from lakehouse.lake import duck, integrity
+from lakehouse.lake.store import Store
+from lakehouse.lake.tables import SILVER
+from lakehouse.transform.batch import Batch, parts
+from lakehouse.transform.quality import Rules
+from lakehouse.transform.records import CHECKED
+from lakehouse.transform.validation import NEEDED, RESPONSE, checked
+from lakehouse.wording import in_one_line
+
+MEMORY = "1GiB"
+"""What DuckDB may hold (30 years take a quarter of it); beyond that it puts records into files."""
+GROUP = 2048 * 9
+"""Rows of a group in a Parquet file: so many of DuckDB's own units that it ends with a half-hour of 18 regions."""
+OF_RESPONSE = ("response_id", "landing", "ingestion_timestamp")
+"""What a record says of its response, beside whether it is pending."""
+
+NUMBER = pa.field("number", pa.int32())
+"""The response's number in the batch."""
+Part = tuple[int, int]
+"""First and last landing."""
+
+
+class LocalRecords:
+    """The records of a batch. See ``silver_job.CheckedRecords``."""
+
+    def __init__(self, store: Store, batch: Batch, rules: Rules) -> None:
+        self._store, self._batch, self._rules = store, batch, rules
+        self._folder = tempfile.TemporaryDirectory(prefix="lakehouse-")
+        self._database = duck.connect(temp_directory=f"{self._folder.name}/spilled", memory_limit=MEMORY)
+        try:
+            self._execute("ATTACH ':memory:' AS batch (COMPRESS)")
+            self._execute("USE batch")
+            self._read()
+        except BaseException:
+            self.close()
+            raise
+
+    def query(self, text: str) -> pa.Table:
+        """The answer to a query over ``{records}``."""
+        return self._execute(text.format(records="records")).to_arrow_table()
+
+    rows = query
+
+    @contextmanager
+    def in_even_parts(self, text: str) -> Iterator[DataFrame]:
+        """Silver's rows as a query gives them, in order of time, for Spark to write; a part for each core."""
+        file = Path(self._folder.name) / "rows.parquet"
+        quoted = str(file).replace("'", "''")
+        query = f"SELECT * FROM ({text.format(records='records')}) ORDER BY timestamp, regionid"
+        self._execute(f"COPY ({query}) TO '{quoted}' (FORMAT parquet, ROW_GROUP_SIZE {GROUP})")
+        with self._store.in_even_parts():
+            yield self._store.of_file(file, SILVER)
+
+    def close(self) -> None:
+        """Let go of what is held."""
+        self._database.close()
+        self._folder.cleanup()
+
+    def _read(self) -> None:
+        """Read and judge all responses of the batch."""
+        responses = self._batch.bronze.read_arrow([*OF_RESPONSE, "n_periods"], self._batch.condition)
+        ids = responses["response_id"].combine_chunks()
+        is_pending = pc.invert(pc.is_in(ids, pa.array(self._batch.overlapping, pa.string())))
+        numbers = pa.array(range(len(ids)), pa.int32())
+        told = responses.select(OF_RESPONSE).append_column("is_pending", is_pending).append_column("number", numbers)
+        self._execute("CREATE TABLE responses AS FROM given", told)
+        self._execute("CREATE TABLE checked AS FROM given", pa.schema([NUMBER, *CHECKED]).empty_table())
+        for bodies in _read_ahead(self._bodies, parts(responses)):
+            records = checked(bodies, self._rules)
+            number = pc.index_in(bodies["response_id"], ids).take(records[RESPONSE.name])
+            self._execute("INSERT INTO checked FROM given", records.set_column(0, NUMBER, number))
+        self._execute("CHECKPOINT")  # which is when it compresses
+        self._execute("CREATE VIEW records AS SELECT * EXCLUDE number FROM checked JOIN responses USING (number)")
+
+    def _bodies(self, part: tuple[int, int]) -> pa.Table:
+        """The responses of some landings, first and last, each body proven to be what was received."""
+        where = f"landing BETWEEN {part[0]} AND {part[1]} AND ({self._batch.condition})"
+        columns = list(dict.fromkeys((*NEEDED, *integrity.NEEDED)))
+        return integrity.checked_rows(self._batch.bronze.read_arrow(columns, where))
+
+    def _execute(self, statement: str, given: pa.Table | None = None) -> duckdb.DuckDBPyConnection:
+        if given is not None:
+            self._database.register("given", given)
+        try:
+            return self._database.execute(statement)
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            raise LakehouseError(
+                f"The records of this run cannot be held in {self._folder.name}: {in_one_line(str(error))}; "
+                "make room there, or name another place with TMPDIR."
+            ) from error
+
+
+def _read_ahead(read: Callable[[Part], pa.Table], parts: Iterable[Part]) -> Iterator[pa.Table]:
+    """What is read of each part; the next is read while one is worked on."""
+    with ThreadPoolExecutor(1) as reader:
+        ahead: Future[pa.Table] | None = None
+        for part in parts:
+            found, ahead = ahead, reader.submit(read, part)
+            if found is not None:
+                yield found.result()
+        if ahead is not None:
+            yield ahead.result()
