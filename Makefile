@@ -17,7 +17,7 @@ help: ## Show the targets
 
 setup: $(READY) ## Make the environment, find or fetch a JDK, resolve the jars; seconds when it is there
 	@$(BIN)/python -m lakehouse.spark.java >/dev/null && $(BIN)/python -m lakehouse.spark.jars >/dev/null \
-		&& $(BIN)/python -m lakehouse.spark.archive >/dev/null
+		&& $(BIN)/python -m lakehouse.warmup >/dev/null
 
 $(READY): pyproject.toml spark-defaults.conf $(LOCKS) Makefile
 	@test -n "$(PYTHON)" || $(call SAY,No Python 3.11 or newer was found; install one or say which: make PYTHON=/path/to/python3)
@@ -41,7 +41,7 @@ $(READY): pyproject.toml spark-defaults.conf $(LOCKS) Makefile
 	@echo "resolving the pinned jars ..."
 	@$(BIN)/python -m lakehouse.spark.jars >.venv/jars.log 2>&1 || { tail -n 3 .venv/jars.log >&2; rm -f $(READY); exit 1; }
 	@echo "archiving the JVM's classes, so that Spark starts faster ..."
-	@$(BIN)/python -m lakehouse.spark.archive >/dev/null || { rm -f $(READY); exit 1; }
+	@$(BIN)/python -m lakehouse.warmup >/dev/null || { rm -f $(READY); exit 1; }
 	@touch $(READY)
 
 run: setup ## Set up and run the whole pipeline on the simulator and an embedded PostgreSQL
