@@ -59,10 +59,11 @@ test-slow: setup ## Run the slow tests: three years, fresh clones, real kills
 bench: setup ## Measure beside the case study's method, Polars and DuckDB; writes docs/benchmarks.md (an hour and a quarter)
 	$(BIN)/python -m bench.compare --document docs/benchmarks.md
 
-lint: setup ## Check style and types
+lint: setup ## Check style, types and who imports whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 format: setup ## Put the code into shape
 	$(BIN)/ruff check --fix .

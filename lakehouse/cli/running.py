@@ -133,7 +133,7 @@ def import_(
     from lakehouse.ingestion import receipts, reception
 
     said = None if received_at in ("now", "mtime") else time(received_at)
-    known = receipts.held(chosen())
+    known = receipts.fetch_history(chosen())
     received = reception.received_at(said, known, machine_clock(), by_file=received_at == "mtime")
     recorded(
         "import",
@@ -222,7 +222,7 @@ def _do(
 
     def work(started: "Run") -> None:
         if "bronze" in wanted:
-            started.fetch(first, last, force=force, full=full)
+            started.fetch(first, last, force=force)
         started.transform(wanted, full=full)
 
     recorded(command, work, as_json=as_json, accept_loss=accept_loss)

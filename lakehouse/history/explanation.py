@@ -117,7 +117,7 @@ def explain(settings: Settings, region: int, day: date, at: str | None = None) -
         by_slot[each["timestamp"]].append(each)
 
     errors = _errors(settings, state)
-    now = receipts.held(settings).now(machine_clock())
+    now = receipts.fetch_history(settings).now(machine_clock())
     half_hours = []
     for number in range(PERIODS_PER_DAY):
         slot = start + number * HALF_HOUR

@@ -11,7 +11,7 @@ from typing import Any
 
 from lakehouse.clock import machine_clock
 from lakehouse.errors import UsageError
-from lakehouse.ingestion import presence, receipts
+from lakehouse.ingestion import receipts, silver_coverage
 from lakehouse.ingestion.bronze import PERIOD_FORM
 from lakehouse.ingestion.coverage import CLOCK_TOLERANCE, Policy, Reason, to_fetch
 from lakehouse.ingestion.receipts import FetchHistory
@@ -38,7 +38,7 @@ def requests(
 
     Asks the API for its clock unless it is the public one; asks nothing else and writes nothing.
     """
-    known = receipts.held(settings)
+    known = receipts.fetch_history(settings)
     source = Source(PUBLIC_API, machine_clock()) if settings.api.is_public else _asked(settings)
     check_source(known.source, source.identity, settings.root)
     reasons = reasons_to_fetch(known, start, end, source, settings, force=force)
@@ -98,7 +98,7 @@ def reasons_to_fetch(
 
 
 def _due(wanted: Span, known: FetchHistory, source: Source, settings: Settings) -> dict[Reason, list[Span]]:
-    received = known.receipts.without(presence.unread(settings, wanted, known.receipts))
+    received = known.receipts.without(silver_coverage.half_hours_without_records(settings, wanted, known.receipts))
     received = received.as_of(micros(source.now) + CLOCK_TOLERANCE)
     return to_fetch(wanted, received, now=source.now, policy=policy(settings))
 

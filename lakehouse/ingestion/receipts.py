@@ -71,7 +71,7 @@ class FetchHistory:
         return self.last_received + MICROSECOND
 
 
-def held(settings: Settings) -> FetchHistory:
+def fetch_history(settings: Settings) -> FetchHistory:
     """Read it; a lake that does not exist holds nothing."""
     bronze = delta_log.open_table(settings.path(BRONZE.path))
     runs = delta_log.open_table(settings.path(RUNS.path))
@@ -138,7 +138,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Landed:
+class KnownResponses:
     """What is in Bronze: the identities of responses, the newest content of each file's name, and the answers that
     were not understood, as (window, SHA-256 of the body).
     """
@@ -148,7 +148,7 @@ class Landed:
     not_understood: frozenset[tuple[Window, str]] = frozenset()
 
 
-def landed(settings: Settings) -> Landed:
+def known_responses(settings: Settings) -> KnownResponses:
     """Read it; needed only by what writes."""
     names = (
         "response_id",
@@ -165,7 +165,7 @@ def landed(settings: Settings) -> Landed:
         if name := row["source_file"]:
             version = Version(row["ingestion_timestamp"], row["response_id"], row["body_sha256"])
             files[name] = max(version, files.get(name, version))
-    return Landed(
+    return KnownResponses(
         frozenset(row["response_id"] for row in rows),
         files,
         frozenset(

@@ -201,11 +201,11 @@ def test_is_not_steered_by_times_that_cannot_be(lake: Settings, caplog: pytest.L
     assert "were received at 2099-01-01T00:00Z, after its clock (2024-01-05T00:00Z)" in caplog.text
     receive(lake, "2024-01-01", "2024-01-02", "2024-01-05", source=SIMULATED)
     assert asked(lake, "2024-01-01", "2024-01-02") == []
-    assert receipts.held(lake).now(machine_clock()) - at("2024-01-05") < half_hour
+    assert receipts.fetch_history(lake).now(machine_clock()) - at("2024-01-05") < half_hour
 
 
 def test_never_asks_for_what_was_before_the_api(lake: Settings) -> None:
-    known, source = receipts.held(lake), Source(SIMULATED, at("2024-01-05"))
+    known, source = receipts.fetch_history(lake), Source(SIMULATED, at("2024-01-05"))
     reasons = planning.reasons_to_fetch(known, at("2018-01-01"), at("2018-05-12"), source, lake, force=False)
     assert reasons == {Reason.NEW: [Span(at("2018-05-10T23:30"), at("2018-05-12"))]}
 
