@@ -71,11 +71,7 @@ def reasons_to_fetch(
         UsageError: the range is empty.
     """
     last = floor(source.now) if end is None else end
-    if known.last_received is not None and known.last_received > source.now + CLOCK_TOLERANCE * MICROSECOND:
-        log.warning(
-            f"The lake holds responses that were received at {known.last_received:{PERIOD_FORM}}, after its clock "
-            f"({source.now:{PERIOD_FORM}}): until then they count as newer than what is fetched."
-        )
+    _warn_of_receptions_ahead(known, source.now)
     oldest = known.oldest(source.now)
     if start is None and oldest is not None:
         due = _due(Span(oldest, max(oldest, last)), known, source, settings)
@@ -95,6 +91,15 @@ def reasons_to_fetch(
         return _due(wanted, known, source, settings)
     ended = wanted.clip(first, max(first, floor(source.now)))
     return {Reason.FORCED: [ended]} if len(ended) else {}
+
+
+def _warn_of_receptions_ahead(known: FetchHistory, now: datetime) -> None:
+    """Say that the lake holds responses from after its clock, where it does."""
+    if known.last_received is not None and known.last_received > now + CLOCK_TOLERANCE * MICROSECOND:
+        log.warning(
+            f"The lake holds responses that were received at {known.last_received:{PERIOD_FORM}}, after its clock "
+            f"({now:{PERIOD_FORM}}): until then they count as newer than what is fetched."
+        )
 
 
 def _due(wanted: Span, known: FetchHistory, source: Source, settings: Settings) -> dict[Reason, list[Span]]:

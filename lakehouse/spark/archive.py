@@ -40,5 +40,6 @@ def use(archive: Path) -> list[str]:
 def name(java_home: Path) -> str:
     """What the archive for a JDK and the pinned jars is called, before its size."""
     release = java_home / "release"
-    made_of = [str(java_home), release.read_text() if release.is_file() else "", *map(str, jars.local())]
+    made_of = [str(java_home), release.read_text() if release.is_file() else ""]
+    made_of += [f"{jar} {jar.stat().st_mtime_ns}" for jar in jars.local()]  # a JVM takes no archive of other files
     return hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:16]
