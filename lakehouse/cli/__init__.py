@@ -3,6 +3,7 @@
 Commands that need Spark import it when they run, so that the others answer at once.
 """
 
+import gc
 import logging
 import sys
 from collections.abc import Sequence
@@ -56,10 +57,12 @@ def job(command: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with the contract's exit code."""
+    gc.freeze()  # what has been imported stays: the collector passes it over
     interrupts.treat_alike()
     if logging.lastResort is not None:  # what prints warnings as long as nobody has set logging up
         logging.lastResort.setFormatter(VisibleFormatter())
     code = exit_code(list(sys.argv[1:] if arguments is None else arguments))
+    gc.freeze()  # the process ends: nothing needs to be looked through once more
     sys.exit(code)
 
 
