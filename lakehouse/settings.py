@@ -142,8 +142,8 @@ class Settings(BaseSettings):
     @property
     def embedded_data(self) -> Path:
         """Where the embedded PostgreSQL keeps its data: beside the root."""
-        beside = Path(self.root) if self.is_local else Path("data/lake").absolute()
-        return beside.with_name(beside.name + ".postgres")
+        lake = Path(self.root) if self.is_local else Path("data/lake").absolute()
+        return lake.with_name(lake.name + ".postgres")
 
 
 def load(overrides: Mapping[str, Any] | None = None) -> Settings:

@@ -130,10 +130,10 @@ def import_(
 ) -> None:
     """Land recorded API responses in Bronze."""
     from lakehouse.clock import machine_clock
-    from lakehouse.ingestion import receipts, reception
+    from lakehouse.ingestion import fetch_history, reception
 
     said = None if received_at in ("now", "mtime") else time(received_at)
-    known = receipts.fetch_history(chosen())
+    known = fetch_history.read(chosen())
     received = reception.received_at(said, known, machine_clock(), by_file=received_at == "mtime")
     recorded(
         "import",

@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from lakehouse.clock import machine_clock
 from lakehouse.errors import LakehouseError
-from lakehouse.ingestion import ingest, planning, receipts
+from lakehouse.ingestion import fetch_history, ingest, planning
 from lakehouse.ingestion.api import Client, Failure, Observer
 from lakehouse.ingestion.coverage import Reason
+from lakehouse.ingestion.fetch_history import FetchHistory
 from lakehouse.ingestion.fetching import unreachable
 from lakehouse.ingestion.ingest import BadFile, BronzeWriter, ReceivedAt
-from lakehouse.ingestion.receipts import FetchHistory
 from lakehouse.ingestion.source import check_source
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.tables import BRONZE
@@ -61,7 +61,7 @@ class BronzeLoad:
         self._writer = BronzeWriter(
             self._append,
             source,
-            receipts.known_responses(self.settings),
+            fetch_history.known_responses(self.settings),
             history.landing,
             self.context.commit(self.stage),
             int(self.settings.fetch.landing_mib * MIB),
@@ -107,7 +107,7 @@ async def fetch(
         LakehouseError: as before, but waiting does not cure it; or the lake was filled from another API.
     """
     settings = load.settings
-    history = receipts.fetch_history(settings)
+    history = fetch_history.read(settings)
     options = {"jitter": _jitter, **(client_options or {})}
     async with Client(settings.api, clock, load.observer, **options) as client:
         source = await client.identify()
@@ -137,7 +137,7 @@ def import_files(load: BronzeLoad, paths: Sequence[Path], source: str | None, re
         UsageError: a path does not exist, a folder holds no file to import, or the source cannot be one.
     """
     settings = load.settings
-    history = receipts.fetch_history(settings)
+    history = fetch_history.read(settings)
     source = source or history.source or PUBLIC_API
     check_source(history.source, source, settings.root)
     writer = load.open_writer(source, history)

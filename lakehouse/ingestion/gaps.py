@@ -10,11 +10,11 @@ from typing import Any
 
 from lakehouse.clock import machine_clock
 from lakehouse.errors import UsageError
-from lakehouse.ingestion import receipts, silver_coverage
+from lakehouse.ingestion import fetch_history, silver_coverage
 from lakehouse.ingestion.bronze import AHEAD
 from lakehouse.ingestion.coverage import Coverage, coverage
+from lakehouse.ingestion.fetch_history import FetchHistory
 from lakehouse.ingestion.planning import FIRST_LOAD, outside
-from lakehouse.ingestion.receipts import FetchHistory
 from lakehouse.ingestion.silver_coverage import QuarantinedRecord, SilverCoverage
 from lakehouse.lake import delta_log, losses
 from lakehouse.lake.tables import SILVER
@@ -90,7 +90,7 @@ def find(settings: Settings, start: datetime | None, end: datetime | None) -> Ga
     """
     if table := delta_log.open_table(settings.path(SILVER.path)):
         losses.check_files(table, SILVER, "run `lakehouse silver`, which builds the table anew from Bronze")
-    known = receipts.fetch_history(settings)
+    known = fetch_history.read(settings)
     now = known.now(machine_clock())
     everything = _range(known, start, end, now)
     if note := outside(start, end, now):
@@ -98,13 +98,13 @@ def find(settings: Settings, start: datetime | None, end: datetime | None) -> Ga
     # Half-hours after this are all alike, and there may be millions of them.
     span = everything.clip(everything.start, max(everything.start, floor(now) + AHEAD))
     silver = silver_coverage.read(settings, span)
-    judged = known.receipts.up_to(silver.landing)
-    received = coverage(span, known.receipts)
-    lacking = _lacking(received if judged is known.receipts else coverage(span, judged), silver)
+    judged = known.fetch_log.up_to(silver.landing)
+    received = coverage(span, known.fetch_log)
+    lacking = _lacking(received if judged is known.fetch_log else coverage(span, judged), silver)
     refused = list(silver_coverage.quarantined_records(settings)) if lacking else []
     gaps = [*_unanswered(received, known, silver, now), *_partial(lacking, refused)]
     gaps = sorted(_with_the_rest(gaps, Span(span.end, everything.end)), key=_order)
-    return GapReport(everything, tuple(gaps), len(known.receipts.about(span)) - len(judged.about(span)))
+    return GapReport(everything, tuple(gaps), len(known.fetch_log.about(span)) - len(judged.about(span)))
 
 
 def _with_the_rest(gaps: list[Gap], later: Span) -> Iterator[Gap]:
@@ -144,7 +144,7 @@ def _unanswered(received: Coverage, known: FetchHistory, silver: SilverCoverage,
                 found[Cause.NOT_FETCHED, regions, ""].append(slot)
     for (cause, regions, detail), slots in found.items():
         for hole in spans(slots):
-            answers = known.receipts.answers_without(hole) if cause is Cause.UPSTREAM_EMPTY else ()
+            answers = known.fetch_log.empty_fetches_of(hole) if cause is Cause.UPSTREAM_EMPTY else ()
             yield Gap(hole, cause, regions, detail, answers)
 
 

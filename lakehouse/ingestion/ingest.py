@@ -15,9 +15,9 @@ import pyarrow as pa
 from lakehouse.ingestion import file_source
 from lakehouse.ingestion.api import Client, Failure
 from lakehouse.ingestion.bronze import NOT_UNDERSTOOD, NotAResponseError, Response, inspect_payload, window_of
+from lakehouse.ingestion.fetch_history import KnownResponses, Version
 from lakehouse.ingestion.fetching import Result, fetch_all
 from lakehouse.ingestion.file_source import UnreadableError
-from lakehouse.ingestion.receipts import KnownResponses, Version
 from lakehouse.ingestion.reception import ReceivedAt as ReceivedAt
 from lakehouse.lake.commits import Commit
 from lakehouse.windows import Window

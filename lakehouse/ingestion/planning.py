@@ -11,10 +11,10 @@ from typing import Any
 
 from lakehouse.clock import machine_clock
 from lakehouse.errors import UsageError
-from lakehouse.ingestion import receipts, silver_coverage
+from lakehouse.ingestion import fetch_history, silver_coverage
 from lakehouse.ingestion.bronze import PERIOD_FORM
 from lakehouse.ingestion.coverage import CLOCK_TOLERANCE, Policy, Reason, to_fetch
-from lakehouse.ingestion.receipts import FetchHistory
+from lakehouse.ingestion.fetch_history import FetchHistory
 from lakehouse.ingestion.source import Source, check_source, simulator_here
 from lakehouse.settings import PUBLIC_API, Settings
 from lakehouse.windows import FIRST_SLOT, HALF_HOUR, MICROSECOND, Span, Window, floor, micros, plan
@@ -38,7 +38,7 @@ def requests(
 
     Asks the API for its clock unless it is the public one; asks nothing else and writes nothing.
     """
-    known = receipts.fetch_history(settings)
+    known = fetch_history.read(settings)
     source = Source(PUBLIC_API, machine_clock()) if settings.api.is_public else _asked(settings)
     check_source(known.source, source.identity, settings.root)
     reasons = reasons_to_fetch(known, start, end, source, settings, force=force)
@@ -103,7 +103,7 @@ def _warn_of_receptions_ahead(known: FetchHistory, now: datetime) -> None:
 
 
 def _due(wanted: Span, known: FetchHistory, source: Source, settings: Settings) -> dict[Reason, list[Span]]:
-    received = known.receipts.without(silver_coverage.half_hours_without_records(settings, wanted, known.receipts))
+    received = known.fetch_log.without(silver_coverage.half_hours_without_records(settings, wanted, known.fetch_log))
     received = received.as_of(micros(source.now) + CLOCK_TOLERANCE)
     return to_fetch(wanted, received, now=source.now, policy=policy(settings))
 

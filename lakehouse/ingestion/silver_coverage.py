@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lakehouse.ingestion.bronze import start_of
-from lakehouse.ingestion.coverage import Receipts, coverage
+from lakehouse.ingestion.coverage import FetchLog, coverage
 from lakehouse.lake import delta_log, watermarks
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import BRONZE, QUARANTINE, REGIONS, SILVER, Table
@@ -90,12 +90,12 @@ def _watermark(settings: Settings, silver: Snapshot) -> int:
     return watermarks.landing(_Places(settings), silver, bronze, quarantine) or 0
 
 
-def half_hours_without_records(settings: Settings, span: Span, receipts: Receipts) -> set[datetime]:
+def half_hours_without_records(settings: Settings, span: Span, fetches: FetchLog) -> set[datetime]:
     """The half-hours of which imported answers are said to hold records, though Silver has found none to read.
 
     (What is imported today is looked at before it is received; older releases believed every ``from``.)
     """
-    files = receipts.about(span).imported()
+    files = fetches.about(span).imported()
     if not len(files):
         return set()
     silver = read(settings, span)

@@ -133,8 +133,8 @@ def is_beyond_retention(error: BaseException) -> bool:
     """Whether Delta refused a version because it is older than the retention, or than the log that it left."""
     if "DELTA_UNSUPPORTED_TIME_TRAVEL_BEYOND_DELETED_FILE_RETENTION_DURATION" in str(error):
         return True
-    said = re.search(r"DELTA_VERSION_NOT_FOUND.* to version (\d+)\. Available versions: \[(\d+),", str(error))
-    return said is not None and int(said[1]) < int(said[2])
+    refused = re.search(r"DELTA_VERSION_NOT_FOUND.* to version (\d+)\. Available versions: \[(\d+),", str(error))
+    return refused is not None and int(refused[1]) < int(refused[2])
 
 
 RAISED = re.compile(r"\[USER_RAISED_EXCEPTION\] (.*?)\s*(?:SQLSTATE: \w+)?$", re.MULTILINE)
@@ -182,13 +182,13 @@ def reason(error: BaseException) -> str:
     if stopped := stopped_by_us(error):
         return str(stopped)
     try:
-        text = _said(error)
+        text = _innermost_text(error)
     except Py4JNetworkError as unanswered:  # the JVM went before it could be asked for the cause
         return lost(unanswered) or str(error)
     return in_one_line(text) or type(error).__name__
 
 
-def _said(error: BaseException) -> str:
+def _innermost_text(error: BaseException) -> str:
     cause = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
     if cause is None or not hasattr(cause, "getCause"):
         return str(error)
@@ -256,8 +256,8 @@ def jvm_variables(overrides: Mapping[str, str]) -> dict[str, str]:
     fetched = jars.local()
     if fetched:  # no look-up by Ivy at every start; on the class path they share the archive
         listed = list(map(str, fetched))
-        here = {"spark.driver.extraClassPath": os.pathsep.join(listed), "spark.jars": ",".join(listed)}
-        overrides = {**here, jars.PACKAGES: "", **overrides}
+        of_cache = {"spark.driver.extraClassPath": os.pathsep.join(listed), "spark.jars": ",".join(listed)}
+        overrides = {**of_cache, jars.PACKAGES: "", **overrides}
     found = {
         "JAVA_HOME": str(java_home),
         "SPARK_SUBMIT_OPTS": " ".join(_jvm_options(environ, java_home)),

@@ -25,9 +25,9 @@ from pyspark.sql import DataFrame
 from lakehouse import settings
 from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.ingestion import file_source
+from lakehouse.ingestion.fetch_history import FetchHistory
 from lakehouse.ingestion.file_source import UnreadableError
 from lakehouse.ingestion.ingest import BadFile, BronzeWriter, ReceivedAt, write_from_files
-from lakehouse.ingestion.receipts import FetchHistory
 from lakehouse.ingestion.reception import received_at
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.store import Store, Written
