@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup run test test-fast test-slow bench lint format lock clean
+.PHONY: help setup run test test-all test-fast bench lint format lock clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -15,9 +15,9 @@ SAY = { printf 'error: %s\n' "$(1)" >&2; rm -f $(READY); exit 1; }
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-setup: $(READY) ## Make the environment, find or fetch a JDK, resolve the jars; seconds when it is there
+setup: $(READY) ## Make the environment, find or fetch a JDK, fetch the jars; seconds when it is there
 	@$(BIN)/python -m lakehouse.spark.java >/dev/null && $(BIN)/python -m lakehouse.spark.jars >/dev/null \
-		&& $(BIN)/python -m lakehouse.spark.archive >/dev/null
+		&& $(BIN)/python -m lakehouse.warmup >/dev/null
 
 $(READY): pyproject.toml spark-defaults.conf $(LOCKS) Makefile
 	@test -n "$(PYTHON)" || $(call SAY,No Python 3.11 or newer was found; install one or say which: make PYTHON=/path/to/python3)
@@ -38,10 +38,10 @@ $(READY): pyproject.toml spark-defaults.conf $(LOCKS) Makefile
 			"# Written by make setup, so that spark-submit finds what the lakehouse command finds." \
 			"JAVA_HOME=\"\$${JAVA_HOME:-$$java_home}\"" \
 			"PYSPARK_PYTHON=\"\$${PYSPARK_PYTHON:-$(CURDIR)/$(BIN)/python}\"" > "$$conf/spark-env.sh"
-	@echo "resolving the pinned jars ..."
+	@echo "fetching the pinned jars ..."
 	@$(BIN)/python -m lakehouse.spark.jars >.venv/jars.log 2>&1 || { tail -n 3 .venv/jars.log >&2; rm -f $(READY); exit 1; }
 	@echo "archiving the JVM's classes, so that Spark starts faster ..."
-	@$(BIN)/python -m lakehouse.spark.archive >/dev/null || { rm -f $(READY); exit 1; }
+	@$(BIN)/python -m lakehouse.warmup >/dev/null || { rm -f $(READY); exit 1; }
 	@touch $(READY)
 
 run: setup ## Set up and run the whole pipeline on the simulator and an embedded PostgreSQL
@@ -53,16 +53,17 @@ test: setup ## Set up and run the tests, but for the slow ones
 test-fast: setup ## Run the unit tests: no server, no process of their own
 	$(BIN)/pytest tests/unit -n $(WORKERS) --dist worksteal
 
-test-slow: setup ## Run the slow tests: three years, fresh clones, real kills
-	$(BIN)/pytest -m slow -n $(WORKERS) --dist worksteal
+test-all: setup ## Run all tests, the slow ones too (real size, fresh processes, real kills), and show what took longest
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal --durations=40
 
 bench: setup ## Measure beside the case study's method, Polars and DuckDB; writes docs/benchmarks.md (an hour and a quarter)
 	$(BIN)/python -m bench.compare --document docs/benchmarks.md
 
-lint: setup ## Check style and types
+lint: setup ## Check style, types and who imports whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 format: setup ## Put the code into shape
 	$(BIN)/ruff check --fix .

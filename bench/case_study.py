@@ -22,7 +22,8 @@ from lakehouse import settings
 from lakehouse.ingestion.ingest import ReceivedAt
 from lakehouse.lake import delta_log
 from lakehouse.lake.tables import BRONZE, GOLD, SILVER
-from lakehouse.pipeline import Report, Run
+from lakehouse.pipeline import Run
+from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from lakehouse.simulator.answers import CarbonIntensityApi
 
@@ -58,7 +59,7 @@ def write_responses(folder: Path, first: date = FIRST_DAY, last: date = LAST_DAY
     return (last - first).days + 1
 
 
-def load(chosen: Settings, folder: Path) -> Report:
+def load(chosen: Settings, folder: Path) -> RunReport:
     """Import the files, refine, aggregate."""
     run = Run(chosen, "import")
     with run.recorded():

@@ -20,7 +20,8 @@ from aiohttp import web
 
 from lakehouse import settings
 from lakehouse.ingestion.bronze import Reason
-from lakehouse.pipeline import Run, RunObserver
+from lakehouse.pipeline import Run
+from lakehouse.run_record import RunObserver
 from lakehouse.simulator import NOW_HEADER, SEED_HEADER, CarbonIntensityApi
 from lakehouse.windows import Span, Window, plan
 

@@ -12,8 +12,8 @@ from lakehouse.ingestion.api import Failure
 from lakehouse.ingestion.bronze import PERIOD_FORM, Response
 from lakehouse.ingestion.coverage import Reason
 from lakehouse.ingestion.ingest import BadFile
-from lakehouse.pipeline import RunObserver
 from lakehouse.run_context import StageReport
+from lakehouse.run_record import RunObserver
 from lakehouse.text import visible, without_logins
 from lakehouse.windows import Span, Window
 from lakehouse.wording import counted

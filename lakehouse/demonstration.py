@@ -11,8 +11,9 @@ from lakehouse import console
 from lakehouse.console_reporter import ConsoleReporter
 from lakehouse.errors import UsageError
 from lakehouse.lake.tables import TABLES
-from lakehouse.pipeline import STAGES, Report, Run
+from lakehouse.pipeline import STAGES, Run
 from lakehouse.postgres import EmbeddedPostgres
+from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from lakehouse.simulator import Match, Rule, Simulator, run_in_thread
 from lakehouse.simulator.kinds import Status
@@ -66,15 +67,15 @@ USING (regionid, date_recorded) WHERE regionid = 13 AND n.intensity_avg <> o.int
   {command} --root {root} psql -- -c "SELECT * FROM latest LIMIT 5\""""
 
 
-def _pass(settings: Settings, start: datetime | None, end: datetime | None) -> Report:
-    narrator = ConsoleReporter()
-    run = Run(settings, "run", narrator)
+def _pass(settings: Settings, start: datetime | None, end: datetime | None) -> RunReport:
+    reporter = ConsoleReporter()
+    run = Run(settings, "run", reporter)
     try:
         with run.recorded():
             run.fetch(start, end)
             run.transform(STAGES)
     finally:
-        narrator.close()
+        reporter.close()
     return run.report
 
 
@@ -89,8 +90,8 @@ def _begin_afresh(settings: Settings, into: Path) -> None:
     (into / MARKER).write_text("A demo's lake: `lakehouse demo` may delete and refill it.\n")
 
 
-def _line(table: str, first: Report, second: Report) -> dict[str, Any]:
-    def written(report: Report) -> str:
+def _line(table: str, first: RunReport, second: RunReport) -> dict[str, Any]:
+    def written(report: RunReport) -> str:
         done = [stage for stage in report.stages if stage.stage == _STAGE_OF.get(table)]
         return console.said({k: v for stage in done for k, v in stage.counts.items() if k in _SHOWN})
 
@@ -111,7 +112,7 @@ _STAGE_OF = {
 }
 
 
-def _times(first: Report, second: Report) -> list[dict[str, Any]]:
+def _times(first: RunReport, second: RunReport) -> list[dict[str, Any]]:
     later = {stage.stage: stage.seconds for stage in second.stages}
     return [
         {"stage": stage.stage, "first, s": round(stage.seconds, 1), "second, s": round(later.get(stage.stage, 0.0), 1)}

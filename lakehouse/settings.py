@@ -6,7 +6,6 @@ the environment or a file only, and never show in a ``repr``.
 
 import json
 import os
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,12 @@ from threading import Lock
 from typing import Annotated, Any, ClassVar, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from lakehouse import __version__, resources, roots
 from lakehouse.errors import UsageError
@@ -104,7 +108,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
     )
-    toml: ClassVar[Sequence[dict[str, Any]]] = ()
+    toml: ClassVar[Sequence[TomlConfigSettingsSource]] = ()
 
     env: str = "local"
     root: str = "data/lake"
@@ -124,8 +128,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags, then the environment, then the TOML files, the environment's own first."""
-        files = (InitSettingsSource(settings_cls, values) for values in cls.toml)
-        return init_settings, env_settings, *files
+        return init_settings, env_settings, *cls.toml
 
     @property
     def is_local(self) -> bool:
@@ -139,8 +142,8 @@ class Settings(BaseSettings):
     @property
     def embedded_data(self) -> Path:
         """Where the embedded PostgreSQL keeps its data: beside the root."""
-        beside = Path(self.root) if self.is_local else Path("data/lake").absolute()
-        return beside.with_name(beside.name + ".postgres")
+        lake = Path(self.root) if self.is_local else Path("data/lake").absolute()
+        return lake.with_name(lake.name + ".postgres")
 
 
 def load(overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -157,10 +160,11 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
         known = ", ".join(sorted(file.stem for file in conf.glob("*.toml") if file.stem != "base"))
         raise UsageError(f"LAKEHOUSE_ENV is {env!r}, but {own} does not exist; known: {known}.")
 
-    files = {file: _read_toml(file) for file in (own, conf / "base.toml")}
+    sources = {file: _toml_source(file) for file in (own, conf / "base.toml")}
+    files = {file: source.toml_data for file, source in sources.items()}
 
     class _Layered(Settings):
-        toml: ClassVar[Sequence[dict[str, Any]]] = tuple(files.values())
+        toml: ClassVar[Sequence[TomlConfigSettingsSource]] = tuple(sources.values())
 
     _refuse_wrong_variables()
     for file, values in files.items():
@@ -212,9 +216,9 @@ def variables(more: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _read_toml(file: Path) -> dict[str, Any]:
+def _toml_source(file: Path) -> TomlConfigSettingsSource:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        return TomlConfigSettingsSource(Settings, file)
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.") from None
     except ValueError as error:  # also of a file that is no UTF-8

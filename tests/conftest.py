@@ -12,7 +12,8 @@ from pyspark.sql import SparkSession
 from lakehouse import settings
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import TABLES
-from lakehouse.pipeline import Report, Run
+from lakehouse.pipeline import Run
+from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from lakehouse.simulator import Simulator, ThreadedSimulator, run_in_thread
 from lakehouse.spark import session
@@ -46,7 +47,7 @@ def no_settings_of_the_users() -> None:
 @pytest.fixture(scope="session")
 def spark(no_settings_of_the_users: None) -> Iterator[SparkSession]:
     """The one session of this process, built from the real spark-defaults.conf."""
-    opened = session.open_session(FEW_PARTITIONS, half_hours=0)
+    opened = session.open_session(FEW_PARTITIONS)
     yield opened
     opened.stop()
 
@@ -93,10 +94,10 @@ def simulator() -> Iterator[ThreadedSimulator]:
 
 
 @pytest.fixture
-def run_with(spark: SparkSession) -> Callable[..., Report]:
+def run_with(spark: SparkSession) -> Callable[..., RunReport]:
     """Do one run: ``run_with(settings, lambda run: run.transform(["silver"]))`` gives its report."""
 
-    def done(chosen: Settings, work: Callable[[Run], object], command: str = "run") -> Report:
+    def done(chosen: Settings, work: Callable[[Run], object], command: str = "run") -> RunReport:
         run = Run(chosen, command)
         with run.recorded():
             work(run)

@@ -69,8 +69,8 @@ def recorded(command: str, work: "Callable[[Run], object]", *, as_json: bool, ac
     from lakehouse.console_reporter import ConsoleReporter
     from lakehouse.pipeline import Run
 
-    narrator = ConsoleReporter()
-    started = Run(read, command, narrator, accept_loss=accept_loss)
+    reporter = ConsoleReporter()
+    started = Run(read, command, reporter, accept_loss=accept_loss)
     try:
         with started.recorded():
             work(started)
@@ -78,7 +78,7 @@ def recorded(command: str, work: "Callable[[Run], object]", *, as_json: bool, ac
         given.found = started.report.as_dict()
         raise
     finally:
-        narrator.close()
+        reporter.close()
     if as_json:
         console.print_json(started.report.as_dict())
     else:

@@ -130,10 +130,10 @@ def import_(
 ) -> None:
     """Land recorded API responses in Bronze."""
     from lakehouse.clock import machine_clock
-    from lakehouse.ingestion import receipts, reception
+    from lakehouse.ingestion import fetch_history, reception
 
     said = None if received_at in ("now", "mtime") else time(received_at)
-    known = receipts.held(chosen())
+    known = fetch_history.read(chosen())
     received = reception.received_at(said, known, machine_clock(), by_file=received_at == "mtime")
     recorded(
         "import",
@@ -222,7 +222,7 @@ def _do(
 
     def work(started: "Run") -> None:
         if "bronze" in wanted:
-            started.fetch(first, last, force=force, full=full)
+            started.fetch(first, last, force=force)
         started.transform(wanted, full=full)
 
     recorded(command, work, as_json=as_json, accept_loss=accept_loss)

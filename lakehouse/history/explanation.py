@@ -13,7 +13,7 @@ from lakehouse.clock import machine_clock
 from lakehouse.errors import UsageError
 from lakehouse.history import revisions, states
 from lakehouse.history.states import LakeVersion
-from lakehouse.ingestion import receipts
+from lakehouse.ingestion import fetch_history
 from lakehouse.ingestion.bronze import SOME_REGION
 from lakehouse.ingestion.gaps import Cause
 from lakehouse.lake import delta_log
@@ -117,7 +117,7 @@ def explain(settings: Settings, region: int, day: date, at: str | None = None) -
         by_slot[each["timestamp"]].append(each)
 
     errors = _errors(settings, state)
-    now = receipts.held(settings).now(machine_clock())
+    now = fetch_history.read(settings).now(machine_clock())
     half_hours = []
     for number in range(PERIODS_PER_DAY):
         slot = start + number * HALF_HOUR

@@ -147,18 +147,18 @@ def inspect_payload(body: bytes) -> PayloadSummary:
     text = body.removeprefix(UTF8_MARK)
     if not text.strip():
         return PayloadSummary()
-    said = _parsed(text)
+    payload = _parsed(text)
     elements: Any
-    if isinstance(said, list) and said:
-        elements = said
-    elif not isinstance(said, dict):
+    if isinstance(payload, list) and payload:
+        elements = payload
+    elif not isinstance(payload, dict):
         raise NotAResponseError("it is not a JSON object")
-    elif "error" in said:
+    elif "error" in payload:
         raise NotAResponseError("it is an error message of the API")
-    elif "data" not in said and text.translate(None, JSON_SPACE) != b"{}":
+    elif "data" not in payload and text.translate(None, JSON_SPACE) != b"{}":
         raise NotAResponseError("it has no 'data'")
     else:
-        data = said.get("data", [])
+        data = payload.get("data", [])
         elements = [data] if isinstance(data, dict) else data
     if not isinstance(elements, list):
         raise NotAResponseError("its 'data' is neither a list nor an object")
@@ -219,9 +219,9 @@ def _shown(value: object) -> str:
     return json.dumps(value)[:LONGEST_SHOWN]
 
 
-def _is_record(said: object) -> bool:
+def _is_record(value: object) -> bool:
     """Whether there is something to read: the rule ``readable`` of Silver."""
-    return isinstance(said, dict) and (said.get("intensity") or said.get("generationmix")) is not None
+    return isinstance(value, dict) and (value.get("intensity") or value.get("generationmix")) is not None
 
 
 def window_of(starts: Sequence[datetime], until: datetime = LATEST) -> Window:

@@ -24,7 +24,7 @@ CLOCK_TOLERANCE = timedelta(days=1) // MICROSECOND
 
 
 @dataclass(frozen=True)
-class Receipt:
+class LoggedFetch:
     """That an answer on all regions was received for these slots, in which landing, and which of them it lacked."""
 
     span: Span
@@ -34,8 +34,8 @@ class Receipt:
 
 
 @dataclass(frozen=True)
-class Receipts:
-    """Receipts in the order in which they were received, column by column.
+class FetchLog:
+    """FetchLog in the order in which they were received, column by column.
 
     ``first`` and ``end`` are numbers of half-hours (``windows.number``), ``end`` exclusive; ``received`` microseconds
     since 1970; ``absent`` the numbers of the half-hours that an answer lacked, by its place in the columns;
@@ -50,41 +50,41 @@ class Receipts:
     of_files: frozenset[int] = frozenset()
 
     @classmethod
-    def of(cls, given: Iterable[Receipt]) -> "Receipts":
+    def of(cls, given: Iterable[LoggedFetch]) -> "FetchLog":
         """These, in any order."""
-        ordered = sorted(given, key=lambda receipt: receipt.received_at)
+        ordered = sorted(given, key=lambda fetch: fetch.received_at)
         return cls(
-            [number(receipt.span.start) for receipt in ordered],
-            [number(receipt.span.end) for receipt in ordered],
-            [micros(receipt.received_at) for receipt in ordered],
-            [receipt.landing for receipt in ordered],
+            [number(fetch.span.start) for fetch in ordered],
+            [number(fetch.span.end) for fetch in ordered],
+            [micros(fetch.received_at) for fetch in ordered],
+            [fetch.landing for fetch in ordered],
             {
-                place: sorted(number(lacked) for lacked in receipt.absent)
-                for place, receipt in enumerate(ordered)
-                if receipt.absent
+                place: sorted(number(lacked) for lacked in fetch.absent)
+                for place, fetch in enumerate(ordered)
+                if fetch.absent
             },
         )
 
     def __len__(self) -> int:
         return len(self.received)
 
-    def up_to(self, landing: int) -> "Receipts":
+    def up_to(self, landing: int) -> "FetchLog":
         """Those of the landings up to this one."""
         if max(self.landing, default=landing) <= landing:
             return self
         return self._at([place for place, each in enumerate(self.landing) if each <= landing])
 
-    def about(self, span: Span) -> "Receipts":
+    def about(self, span: Span) -> "FetchLog":
         """Those about half-hours of a span."""
         first, end = number(span.start), number(span.end)
         about = zip(self.first, self.end, strict=True)
         return self._at([place for place, (low, high) in enumerate(about) if low < end and high > first])
 
-    def imported(self) -> "Receipts":
+    def imported(self) -> "FetchLog":
         """Those of files."""
         return self._at(sorted(self.of_files))
 
-    def without(self, slots: Collection[datetime]) -> "Receipts":
+    def without(self, slots: Collection[datetime]) -> "FetchLog":
         """The same, but none of them held these half-hours."""
         if not slots:
             return self
@@ -94,7 +94,7 @@ class Receipts:
                 absent[place] = sorted({*absent.get(place, ()), *added})
         return replace(self, absent=absent)
 
-    def as_of(self, now: int) -> "Receipts":
+    def as_of(self, now: int) -> "FetchLog":
         """Those received after ``now`` as if they were the oldest: when they came, nobody knows."""
         later = bisect_right(self.received, now)
         if later == len(self):
@@ -102,13 +102,13 @@ class Receipts:
         order = [*range(later, len(self)), *range(later)]
         return replace(self._at(order), received=[*[0] * (len(self) - later), *self.received[:later]])
 
-    def _at(self, order: Sequence[int]) -> "Receipts":
+    def _at(self, order: Sequence[int]) -> "FetchLog":
         places = {old: new for new, old in enumerate(order)}
         first, end, received, landing = (
             [column[place] for place in order] for column in (self.first, self.end, self.received, self.landing)
         )
         absent = {places[place]: lacked for place, lacked in self.absent.items() if place in places}
-        return Receipts(
+        return FetchLog(
             first,
             end,
             received,
@@ -117,7 +117,7 @@ class Receipts:
             frozenset(places[place] for place in self.of_files if place in places),
         )
 
-    def answers_without(self, hole: Span) -> tuple[datetime, ...]:
+    def empty_fetches_of(self, hole: Span) -> tuple[datetime, ...]:
         """When answers came that should have held some of these half-hours and did not, ascending."""
         first, end = number(hole.start), number(hole.end)
         lacking = (
@@ -152,22 +152,22 @@ class Coverage:
         return [Span(slot(offset + run.start()), slot(offset + run.end())) for run in found]
 
 
-def coverage(span: Span, receipts: Receipts) -> Coverage:
-    """What the receipts say of each half-hour of a span, whenever they came."""
-    return _coverage(span, receipts, lambda _: (number(span.end), ANSWERED))
+def coverage(span: Span, fetches: FetchLog) -> Coverage:
+    """What the fetches say of each half-hour of a span, whenever they came."""
+    return _coverage(span, fetches, lambda _: (number(span.end), ANSWERED))
 
 
-def _coverage(span: Span, receipts: Receipts, said: Callable[[int], tuple[int, int]]) -> Coverage:
-    """``said`` of a moment of reception: the first half-hour that was young then, and the mark of older ones."""
+def _coverage(span: Span, fetches: FetchLog, marks_of: Callable[[int], tuple[int, int]]) -> Coverage:
+    """``marks_of`` a moment of reception are the first half-hour that was young then, and the mark of older ones."""
     offset, count = number(span.start), len(span)
     marks = bytearray(count)
-    for place, (first, end, received) in enumerate(zip(receipts.first, receipts.end, receipts.received, strict=True)):
+    for place, (first, end, received) in enumerate(zip(fetches.first, fetches.end, fetches.received, strict=True)):
         low, high = max(first - offset, 0), min(end - offset, count)
         if low >= high:
             continue
-        first_young, settled = said(received)
+        first_young, settled = marks_of(received)
         middle = min(max(first_young - offset, low), high)
-        lacked = receipts.absent.get(place, ())
+        lacked = fetches.absent.get(place, ())
         before = marks[low:high] if lacked else b""
         marks[low:middle] = bytes((settled | HELD,)) * (middle - low)
         marks[middle:high] = bytes((YOUNG | HELD,)) * (high - middle)
@@ -195,19 +195,19 @@ class Policy:
     empty_retry: timedelta
 
 
-def to_fetch(wanted: Span, receipts: Receipts, *, now: datetime, policy: Policy) -> dict[Reason, list[Span]]:
+def to_fetch(wanted: Span, fetches: FetchLog, *, now: datetime, policy: Policy) -> dict[Reason, list[Span]]:
     """The slots of ``wanted`` that have ended by ``now`` and have to be asked for, by reason."""
     at, horizon, retry = micros(now), policy.refetch_horizon // MICROSECOND, policy.empty_retry // MICROSECOND
     ended = wanted.clip(wanted.start, max(wanted.start, floor(now)))
     none_young = number(ended.end)
 
-    def said(received: int) -> tuple[int, int]:
+    def marks_of(received: int) -> tuple[int, int]:
         if received >= at:  # nothing can have changed since
             return none_young, ANSWERED
         # Slots that ended less than the horizon before they were received, and those that ended earlier.
         return (received - horizon) // HALF_HOUR_MICROS, DUE if at - received >= retry else ANSWERED
 
-    found = _coverage(ended, receipts, said)
+    found = _coverage(ended, fetches, marks_of)
     due = {
         Reason.NEW: found.never(),
         Reason.MAY_HAVE_CHANGED: found.spans(YOUNG | HELD),

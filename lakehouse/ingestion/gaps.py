@@ -10,12 +10,12 @@ from typing import Any
 
 from lakehouse.clock import machine_clock
 from lakehouse.errors import UsageError
-from lakehouse.ingestion import presence, receipts
+from lakehouse.ingestion import fetch_history, silver_coverage
 from lakehouse.ingestion.bronze import AHEAD
 from lakehouse.ingestion.coverage import Coverage, coverage
+from lakehouse.ingestion.fetch_history import FetchHistory
 from lakehouse.ingestion.planning import FIRST_LOAD, outside
-from lakehouse.ingestion.presence import Refined, Refused
-from lakehouse.ingestion.receipts import FetchHistory
+from lakehouse.ingestion.silver_coverage import QuarantinedRecord, SilverCoverage
 from lakehouse.lake import delta_log, losses
 from lakehouse.lake.tables import SILVER
 from lakehouse.settings import Settings
@@ -90,21 +90,21 @@ def find(settings: Settings, start: datetime | None, end: datetime | None) -> Ga
     """
     if table := delta_log.open_table(settings.path(SILVER.path)):
         losses.check_files(table, SILVER, "run `lakehouse silver`, which builds the table anew from Bronze")
-    known = receipts.held(settings)
+    known = fetch_history.read(settings)
     now = known.now(machine_clock())
     everything = _range(known, start, end, now)
     if note := outside(start, end, now):
         log.warning(note)
     # Half-hours after this are all alike, and there may be millions of them.
     span = everything.clip(everything.start, max(everything.start, floor(now) + AHEAD))
-    silver = presence.refined(settings, span)
-    judged = known.receipts.up_to(silver.landing)
-    received = coverage(span, known.receipts)
-    lacking = _lacking(received if judged is known.receipts else coverage(span, judged), silver)
-    refused = list(presence.refused(settings)) if lacking else []
+    silver = silver_coverage.read(settings, span)
+    judged = known.fetch_log.up_to(silver.landing)
+    received = coverage(span, known.fetch_log)
+    lacking = _lacking(received if judged is known.fetch_log else coverage(span, judged), silver)
+    refused = list(silver_coverage.quarantined_records(settings)) if lacking else []
     gaps = [*_unanswered(received, known, silver, now), *_partial(lacking, refused)]
     gaps = sorted(_with_the_rest(gaps, Span(span.end, everything.end)), key=_order)
-    return GapReport(everything, tuple(gaps), len(known.receipts.about(span)) - len(judged.about(span)))
+    return GapReport(everything, tuple(gaps), len(known.fetch_log.about(span)) - len(judged.about(span)))
 
 
 def _with_the_rest(gaps: list[Gap], later: Span) -> Iterator[Gap]:
@@ -126,7 +126,7 @@ def _range(known: FetchHistory, start: datetime | None, end: datetime | None, no
     return Span(first, max(first, last))
 
 
-def _unanswered(received: Coverage, known: FetchHistory, silver: Refined, now: datetime) -> Iterator[Gap]:
+def _unanswered(received: Coverage, known: FetchHistory, silver: SilverCoverage, now: datetime) -> Iterator[Gap]:
     """Half-hours that no answer on all regions held, unless Silver has their regions from answers on one each."""
     span = received.span
     errors = {slot: lost.error for lost in known.lost for slot in lost.span.clip(span.start, span.end).slots()}
@@ -144,16 +144,16 @@ def _unanswered(received: Coverage, known: FetchHistory, silver: Refined, now: d
                 found[Cause.NOT_FETCHED, regions, ""].append(slot)
     for (cause, regions, detail), slots in found.items():
         for hole in spans(slots):
-            answers = known.receipts.answers_without(hole) if cause is Cause.UPSTREAM_EMPTY else ()
+            answers = known.fetch_log.empty_fetches_of(hole) if cause is Cause.UPSTREAM_EMPTY else ()
             yield Gap(hole, cause, regions, detail, answers)
 
 
-def _lacking(judged: Coverage, silver: Refined) -> dict[datetime, frozenset[int]]:
+def _lacking(judged: Coverage, silver: SilverCoverage) -> dict[datetime, frozenset[int]]:
     """The half-hours held by answers that Silver has looked at, with the regions that it lacks all the same."""
     return dict(silver.missing(judged.held()))
 
 
-def _partial(lacking: dict[datetime, frozenset[int]], refused: Sequence[Refused]) -> Iterator[Gap]:
+def _partial(lacking: dict[datetime, frozenset[int]], refused: Sequence[QuarantinedRecord]) -> Iterator[Gap]:
     reasons: dict[tuple[datetime, int], set[str]] = defaultdict(set)
     for piece in refused:
         for slot in piece.span.slots():
@@ -173,7 +173,7 @@ def _partial(lacking: dict[datetime, frozenset[int]], refused: Sequence[Refused]
 
 
 def _named(regions: frozenset[int]) -> tuple[int, ...]:
-    return () if regions == presence.ALL else tuple(sorted(regions))
+    return () if regions == silver_coverage.ALL else tuple(sorted(regions))
 
 
 def _order(gap: Gap) -> tuple[Span, str, tuple[int, ...]]:

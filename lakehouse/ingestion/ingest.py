@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from lakehouse.ingestion import recordings
+from lakehouse.ingestion import file_source
 from lakehouse.ingestion.api import Client, Failure
 from lakehouse.ingestion.bronze import NOT_UNDERSTOOD, NotAResponseError, Response, inspect_payload, window_of
+from lakehouse.ingestion.fetch_history import KnownResponses, Version
 from lakehouse.ingestion.fetching import Result, fetch_all
-from lakehouse.ingestion.receipts import Landed, Version
+from lakehouse.ingestion.file_source import UnreadableError
 from lakehouse.ingestion.reception import ReceivedAt as ReceivedAt
-from lakehouse.ingestion.recordings import UnreadableError
 from lakehouse.lake.commits import Commit
 from lakehouse.windows import Window
 from lakehouse.wording import counted
@@ -53,7 +53,7 @@ ARROW = pa.schema(
 
 
 @dataclass
-class Landing:
+class BronzeWriter:
     """Collects responses, up to ``batch_bytes`` of bodies a commit, and commits them to Bronze.
 
     ``append`` makes one commit of rows and gives its version. One thread adds and takes; ``commit`` may run in
@@ -62,7 +62,7 @@ class Landing:
 
     append: Callable[[pa.Table, Commit], int]
     source: str
-    landed: Landed
+    known: KnownResponses
     last_landing: int
     commit_info: Commit
     batch_bytes: int
@@ -79,9 +79,9 @@ class Landing:
     _committing: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._ids = set(self.landed.response_ids)
-        self._files = dict(self.landed.files)
-        self._not_understood = set(self.landed.not_understood)
+        self._ids = set(self.known.response_ids)
+        self._files = dict(self.known.files)
+        self._not_understood = set(self.known.not_understood)
 
     def add(self, response: Response) -> None:
         """Hold one response; what would add nothing is counted and left out.
@@ -152,7 +152,7 @@ class Landing:
         }
 
 
-async def land_from_api(client: Client, windows: Sequence[Window], landing: Landing) -> list[Failure]:
+async def write_from_api(client: Client, windows: Sequence[Window], writer: BronzeWriter) -> list[Failure]:
     """Ask for every window and commit what comes; return the windows that failed.
 
     An answer that is not understood is kept, too: it is what the API said.
@@ -170,12 +170,12 @@ async def land_from_api(client: Client, windows: Sequence[Window], landing: Land
         response = result.response if isinstance(result, Failure) else result
         if response is None:
             return
-        landing.add(response)
-        while landing.is_full:
+        writer.add(response)
+        while writer.is_full:
             if committing is not None:
                 await asyncio.shield(committing)  # raises what the commit has raised
-            if landing.is_full:  # of those who waited, the first one sees to it
-                committing = asyncio.create_task(asyncio.to_thread(landing.commit, landing.take()))
+            if writer.is_full:  # of those who waited, the first one sees to it
+                committing = asyncio.create_task(asyncio.to_thread(writer.commit, writer.take()))
 
     try:
         await fetch_all(client, windows, take)
@@ -184,17 +184,17 @@ async def land_from_api(client: Client, windows: Sequence[Window], landing: Land
     except BaseException:
         if committing is not None:
             await asyncio.wait([committing])
-        landing.flush()
+        writer.flush()
         raise
-    landing.flush()
+    writer.flush()
     return failures
 
 
 def until_interrupted(work: Coroutine[Any, Any, Done]) -> Done:
-    """Run to the end; the first Ctrl-C (or SIGTERM) cancels the work, which lands what it has, and no more breaks it.
+    """Run to the end; the first Ctrl-C (or SIGTERM) cancels the work, which commits what it has, and no more breaks it.
 
     Raises:
-        KeyboardInterrupt: it was interrupted and has landed what it had, be it all.
+        KeyboardInterrupt: it was interrupted and has committed what it had, be it all.
     """
     interrupted = threading.Event()
 
@@ -251,8 +251,8 @@ class BadFile:
     is_empty: bool = False
 
 
-def land_from_files(
-    paths: Sequence[Path], landing: Landing, received_at: ReceivedAt, *, largest: int
+def write_from_files(
+    paths: Sequence[Path], writer: BronzeWriter, received_at: ReceivedAt, *, largest: int
 ) -> Iterator[BadFile]:
     """Commit every response found in the files and folders; yield those left out, as they are met.
 
@@ -262,24 +262,24 @@ def land_from_files(
         UsageError: a path does not exist, or a folder holds no file to import.
     """
     clamped: list[str] = []
-    for number, found in enumerate(recordings.find(paths, largest)):
+    for number, found in enumerate(file_source.discover(paths, largest)):
         try:
             body = found.read()
-            said = inspect_payload(body)
-            if not said.periods:
+            summary = inspect_payload(body)
+            if not summary.periods:
                 yield BadFile(found.name, "it holds no half-hour", is_empty=bool(body.strip()))
                 continue
-            window = window_of(said.periods, received_at.possible_until)
+            window = window_of(summary.periods, received_at.possible_until)
         except (NotAResponseError, UnreadableError) as error:
             yield BadFile(found.name, str(error))
             continue
         if received_at.is_clamped(found.modified):
             clamped.append(found.name)
         received = received_at.of(number, found.modified)
-        landing.add(Response(body=body, window=window, received_at=received, contents=said, file=found.name))
-        if landing.is_full:
-            landing.flush()
-    landing.flush()
+        writer.add(Response(body=body, window=window, received_at=received, contents=summary, file=found.name))
+        if writer.is_full:
+            writer.flush()
+    writer.flush()
     if clamped:
         log.warning(
             "The modification time of %s is after the lake's clock (the first is %s): they count as received "

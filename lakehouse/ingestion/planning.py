@@ -11,10 +11,10 @@ from typing import Any
 
 from lakehouse.clock import machine_clock
 from lakehouse.errors import UsageError
-from lakehouse.ingestion import presence, receipts
+from lakehouse.ingestion import fetch_history, silver_coverage
 from lakehouse.ingestion.bronze import PERIOD_FORM
 from lakehouse.ingestion.coverage import CLOCK_TOLERANCE, Policy, Reason, to_fetch
-from lakehouse.ingestion.receipts import FetchHistory
+from lakehouse.ingestion.fetch_history import FetchHistory
 from lakehouse.ingestion.source import Source, check_source, simulator_here
 from lakehouse.settings import PUBLIC_API, Settings
 from lakehouse.windows import FIRST_SLOT, HALF_HOUR, MICROSECOND, Span, Window, floor, micros, plan
@@ -38,7 +38,7 @@ def requests(
 
     Asks the API for its clock unless it is the public one; asks nothing else and writes nothing.
     """
-    known = receipts.held(settings)
+    known = fetch_history.read(settings)
     source = Source(PUBLIC_API, machine_clock()) if settings.api.is_public else _asked(settings)
     check_source(known.source, source.identity, settings.root)
     reasons = reasons_to_fetch(known, start, end, source, settings, force=force)
@@ -71,11 +71,7 @@ def reasons_to_fetch(
         UsageError: the range is empty.
     """
     last = floor(source.now) if end is None else end
-    if known.last_received is not None and known.last_received > source.now + CLOCK_TOLERANCE * MICROSECOND:
-        log.warning(
-            f"The lake holds responses that were received at {known.last_received:{PERIOD_FORM}}, after its clock "
-            f"({source.now:{PERIOD_FORM}}): until then they count as newer than what is fetched."
-        )
+    _warn_of_receptions_ahead(known, source.now)
     oldest = known.oldest(source.now)
     if start is None and oldest is not None:
         due = _due(Span(oldest, max(oldest, last)), known, source, settings)
@@ -97,8 +93,17 @@ def reasons_to_fetch(
     return {Reason.FORCED: [ended]} if len(ended) else {}
 
 
+def _warn_of_receptions_ahead(known: FetchHistory, now: datetime) -> None:
+    """Say that the lake holds responses from after its clock, where it does."""
+    if known.last_received is not None and known.last_received > now + CLOCK_TOLERANCE * MICROSECOND:
+        log.warning(
+            f"The lake holds responses that were received at {known.last_received:{PERIOD_FORM}}, after its clock "
+            f"({now:{PERIOD_FORM}}): until then they count as newer than what is fetched."
+        )
+
+
 def _due(wanted: Span, known: FetchHistory, source: Source, settings: Settings) -> dict[Reason, list[Span]]:
-    received = known.receipts.without(presence.unread(settings, wanted, known.receipts))
+    received = known.fetch_log.without(silver_coverage.half_hours_without_records(settings, wanted, known.fetch_log))
     received = received.as_of(micros(source.now) + CLOCK_TOLERANCE)
     return to_fetch(wanted, received, now=source.now, policy=policy(settings))
 

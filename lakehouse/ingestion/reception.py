@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from lakehouse.clock import machine_clock
 from lakehouse.errors import UsageError
 from lakehouse.ingestion.bronze import AHEAD
-from lakehouse.ingestion.receipts import FetchHistory
+from lakehouse.ingestion.fetch_history import FetchHistory
 from lakehouse.windows import EPOCH
 
 SECOND_FORM = "%Y-%m-%dT%H:%M:%SZ"
@@ -40,8 +40,10 @@ class ReceivedAt:
         return self.latest or machine_clock()
 
 
-def received_at(said: datetime | None, known: FetchHistory, machine: datetime, *, by_file: bool = False) -> ReceivedAt:
-    """When the files of an import count as received: at a time that is ``said``, or now (None), or ``by_file``.
+def received_at(
+    stated: datetime | None, known: FetchHistory, machine: datetime, *, by_file: bool = False
+) -> ReceivedAt:
+    """When the files of an import count as received: at the time ``stated``, or now (None), or ``by_file``.
 
     "Now" is after all that the lake has received by its clock, which in a simulated lake stands between two runs.
 
@@ -51,13 +53,13 @@ def received_at(said: datetime | None, known: FetchHistory, machine: datetime, *
     now = known.now(machine)
     if by_file:
         return ReceivedAt(None, now)
-    if said is None:
+    if stated is None:
         return ReceivedAt(known.next_reception(machine), now)
-    if not EPOCH <= said <= now:
-        which = "after the lake's clock, which says" if said > now else "before"
-        limit = now if said > now else EPOCH
+    if not EPOCH <= stated <= now:
+        which = "after the lake's clock, which says" if stated > now else "before"
+        limit = now if stated > now else EPOCH
         raise UsageError(
-            f"--received-at {said:{SECOND_FORM}} is {which} {limit:{SECOND_FORM}}: no response can have been "
+            f"--received-at {stated:{SECOND_FORM}} is {which} {limit:{SECOND_FORM}}: no response can have been "
             "received then; write the time at which they were."
         )
-    return ReceivedAt(said, now)
+    return ReceivedAt(stated, now)

@@ -1,6 +1,6 @@
 """PostgreSQL: where it is (:class:`PostgresTarget`), a connection with clear errors, and the embedded server."""
 
-from lakehouse.postgres.connection import ANEW, PrivilegeError, connect, explain, takes_options, translate
+from lakehouse.postgres.connection import ANEW, PrivilegeError, connect, explain, probe, translate
 from lakehouse.postgres.embedded import EmbeddedPostgres
 from lakehouse.postgres.target import PostgresTarget
 
@@ -11,6 +11,6 @@ __all__ = [
     "PrivilegeError",
     "connect",
     "explain",
-    "takes_options",
+    "probe",
     "translate",
 ]

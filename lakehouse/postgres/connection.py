@@ -7,6 +7,7 @@ told apart by asking: does the port answer, and does the same login work on the 
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import psycopg2
 from sqlalchemy import Connection
@@ -125,8 +126,10 @@ def explain(code: str | None, message: str, target: PostgresTarget) -> Lakehouse
     return kind(f"PostgreSQL at {target.safe}: {meaning} ({code}: {primary}).")
 
 
-def takes_options(target: PostgresTarget) -> bool:
-    """Whether a session can begin with settings: a pooler may refuse them (pgbouncer's default) or drop them.
+def probe(target: PostgresTarget) -> PostgresTarget:
+    """The target as other drivers need to know it: with the password that libpq has found, and ``takes_options``.
+
+    A pooler may refuse settings with a log-in (pgbouncer's default) or drop them.
 
     Raises:
         PostgresError: as :func:`connect`.
@@ -135,10 +138,14 @@ def takes_options(target: PostgresTarget) -> bool:
         with closing(target.log_in(options=f"-c search_path={_PROBE}")) as session, session.cursor() as cursor:
             cursor.execute("SHOW search_path")
             row = cursor.fetchone()
-            return bool(row and row[0] == _PROBE)
+            return replace(_with_password(target, session), takes_options=bool(row and row[0] == _PROBE))
     except psycopg2.OperationalError:
-        with connect(target):  # which says what is wrong, if it is something else
-            return False
+        with connect(target) as connection:  # which says what is wrong, if it is something else
+            return replace(_with_password(target, connection.connection.driver_connection), takes_options=False)
+
+
+def _with_password(target: PostgresTarget, session: psycopg2.extensions.connection) -> PostgresTarget:
+    return replace(target, password=target.password or session.info.password or None)
 
 
 def _failed_connection(error: Exception, target: PostgresTarget) -> PostgresError:
@@ -159,7 +166,7 @@ def _failed_connection(error: Exception, target: PostgresTarget) -> PostgresErro
         return PostgresError(
             f"PostgreSQL at {target.safe}: the login is right, but may not connect to this database ({reason})."
         )
-    password = "no password was given" if target.password is None else "check user and password"
+    password = "no password was given" if "no password supplied" in reason else "check user and password"
     return PostgresError(f"PostgreSQL at {target.safe} did not accept the login; {password} ({reason}).")
 
 

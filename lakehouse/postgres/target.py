@@ -13,13 +13,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg2
-from sqlalchemy import Engine, NullPool, create_engine
+from sqlalchemy import URL, Engine, NullPool, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from lakehouse import settings
 from lakehouse.errors import UsageError
-from lakehouse.postgres.pgpass import OTHERS, find_password
 from lakehouse.postgres.waiting import hear_signals
 
 APPLICATION_NAME = "lakehouse"
@@ -34,6 +33,8 @@ IDLE_IN_TRANSACTION_TIMEOUT_SECONDS = 300.0
 KEEPALIVE_SECONDS = 60
 """Both ends notice within minutes that the other machine is gone, so that a lock of the dead is freed."""
 
+OTHERS = 0o077
+"""Permission bits of group and others: libpq ignores a password file that has one of them."""
 LIBPQ_PREFIX = "PG"
 """Of libpq's environment variables. ``PGPASSWORD`` and ``PGPASSFILE`` are read with the URL; all else the URL decides,
 as for pgjdbc, which reads none: with ``PGHOSTADDR`` the two drivers would ask different servers."""
@@ -49,7 +50,8 @@ _FORM = "postgresql://user@host:port/database"
 class PostgresTarget:
     """A database, a login and how to reach it. The password never shows in ``repr`` or ``str``.
 
-    ``takes_options``: whether a session can begin with settings (``connection.takes_options`` asks).
+    Without a password libpq looks for one in ``passfile``. ``takes_options``: whether a session can begin with
+    settings. (``connection.probe`` finds out both for drivers that are not libpq.)
     """
 
     host: str
@@ -57,6 +59,7 @@ class PostgresTarget:
     database: str
     user: str
     password: str | None = field(default=None, repr=False)
+    passfile: str | None = field(default=None, repr=False)
     sslmode: str = "verify-full"
     sslrootcert: str | None = None
     connect_timeout: int = CONNECT_TIMEOUT_SECONDS
@@ -67,42 +70,30 @@ class PostgresTarget:
     def parse(cls, url: str, *, environ: Mapping[str, str], password_file: Path | None = None) -> "PostgresTarget":
         """The target that a URL names.
 
-        The password is the URL's, else that of ``password_file``, else ``PGPASSWORD``, else the password
-        file's of libpq. ``sslmode`` defaults to ``verify-full``, on loopback to ``prefer``.
+        The password is the URL's, else that of ``password_file``, else ``PGPASSWORD``, else libpq's password file has
+        it. ``sslmode`` defaults to ``verify-full``, on loopback to ``prefer``.
 
         Raises:
             UsageError: one sentence that quotes nothing of the URL, as any part of it may hold a password.
         """
-        try:
-            parsed = make_url(url)
-        except (ArgumentError, ValueError):
-            raise UsageError(f"The PostgreSQL URL cannot be read; it has the form {_FORM}.") from None
-        if parsed.drivername not in ("postgresql", "postgres"):
-            raise UsageError(f"The PostgreSQL URL must begin with postgresql://, as in {_FORM}.")
-        host, database, user = parsed.host, parsed.database, parsed.username
-        if not host or not database or not user:
-            raise UsageError(f"The PostgreSQL URL must name a user, a host and a database, as in {_FORM}.")
-        if not _is_host(host):
-            raise UsageError("The host in the PostgreSQL URL is neither a name nor an IP address.")
-        port = parsed.port or DEFAULT_PORT
-        query = {key: value for key, value in parsed.query.items() if isinstance(value, str)}
-        if len(query) != len(parsed.query) or not set(query) <= set(QUERY_KEYS):
-            raise UsageError(f"The PostgreSQL URL takes only {', '.join(QUERY_KEYS)}, each once, after the '?'.")
+        parsed, query = _parsed(url)
+        host = str(parsed.host)
+        sslmode = query.get("sslmode") or ("prefer" if _is_loopback(host) else "verify-full")
+        if sslmode not in SSL_MODES:
+            raise UsageError(f"sslmode in the PostgreSQL URL must be one of {', '.join(SSL_MODES)}.")
         password = (
             parsed.password
             or (_read_secret(password_file) if password_file else None)
             or environ.get("PGPASSWORD")
-            or find_password(environ, host=host, port=port, database=database, user=user)
+            or None
         )
-        sslmode = query.get("sslmode") or ("prefer" if _is_loopback(host) else "verify-full")
-        if sslmode not in SSL_MODES:
-            raise UsageError(f"sslmode in the PostgreSQL URL must be one of {', '.join(SSL_MODES)}.")
         return cls(
             host=host,
-            port=port,
-            database=database,
-            user=user,
+            port=parsed.port or DEFAULT_PORT,
+            database=str(parsed.database),
+            user=str(parsed.username),
             password=password,
+            passfile=None if password else _passfile(environ),
             sslmode=sslmode,
             sslrootcert=query.get("sslrootcert") or _default_authorities(sslmode, environ),
             connect_timeout=_seconds(query.get("connect_timeout")),
@@ -169,6 +160,7 @@ class PostgresTarget:
                 client_encoding="UTF8",
                 keepalives_idle=KEEPALIVE_SECONDS,
                 **({"options": options} if options else {}),
+                **({"passfile": self.passfile} if self.passfile else {}),
             )
 
     def jdbc(self) -> tuple[str, dict[str, str]]:
@@ -197,6 +189,24 @@ class PostgresTarget:
         elif self.sslrootcert:
             properties["sslrootcert"] = self.sslrootcert
         return f"jdbc:postgresql://{self.address}/{quote(self.database, safe='')}", properties
+
+
+def _parsed(url: str) -> tuple[URL, dict[str, str]]:
+    """The parts of a URL, checked, and its query."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise UsageError(f"The PostgreSQL URL cannot be read; it has the form {_FORM}.") from None
+    if parsed.drivername not in ("postgresql", "postgres"):
+        raise UsageError(f"The PostgreSQL URL must begin with postgresql://, as in {_FORM}.")
+    if not parsed.host or not parsed.database or not parsed.username:
+        raise UsageError(f"The PostgreSQL URL must name a user, a host and a database, as in {_FORM}.")
+    if not _is_host(parsed.host):
+        raise UsageError("The host in the PostgreSQL URL is neither a name nor an IP address.")
+    query = {key: value for key, value in parsed.query.items() if isinstance(value, str)}
+    if len(query) != len(parsed.query) or not set(query) <= set(QUERY_KEYS):
+        raise UsageError(f"The PostgreSQL URL takes only {', '.join(QUERY_KEYS)}, each once, after the '?'.")
+    return parsed, query
 
 
 def _is_host(host: str) -> bool:
@@ -231,13 +241,31 @@ def _default_authorities(sslmode: str, environ: Mapping[str, str]) -> str | None
     return None if own.exists() else PUBLIC_AUTHORITIES
 
 
+def _passfile(environ: Mapping[str, str]) -> str | None:
+    """The password file that libpq reads: that of ``PGPASSFILE``, by default ``~/.pgpass``; None where there is none.
+
+    Raises:
+        UsageError: others may read it, so that libpq would not.
+    """
+    home = environ.get("HOME")
+    named = environ.get("PGPASSFILE") or (f"{home}/.pgpass" if home else None)
+    if named is None or not Path(named).is_file():
+        return None
+    _refuse_readable_by_others(Path(named))
+    return named
+
+
 def _read_secret(file: Path) -> str:
     try:
-        if file.stat().st_mode & OTHERS:
-            raise UsageError(f"The password file {file} can be read by others; run: chmod 600 {file}")
+        _refuse_readable_by_others(file)
         return file.read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
         raise UsageError(f"The password file {file} cannot be read: {error.strerror}.") from None
+
+
+def _refuse_readable_by_others(file: Path) -> None:
+    if file.stat().st_mode & OTHERS:
+        raise UsageError(f"The password file {file} can be read by others; run: chmod 600 {file}")
 
 
 def _settings(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lakehouse.errors import LakehouseError, UsageError
-from lakehouse.postgres import EmbeddedPostgres, PostgresTarget, PrivilegeError, takes_options
+from lakehouse.postgres import EmbeddedPostgres, PostgresTarget, PrivilegeError, probe
 from lakehouse.postgres.target import LIBPQ_PREFIX
 from lakehouse.publishing import migrations
 from lakehouse.settings import Settings, environment
@@ -74,8 +74,9 @@ def run_psql(settings: Settings, arguments: Sequence[str]) -> int:
     with database(settings, must_exist=True) as at:
         shipped = str(EmbeddedPostgres(settings.embedded_data).psql)
         program = shipped if settings.postgres.url is None else shutil.which("psql") or shipped
-        variables = _libpq(at.target)
-        if not takes_options(at.target):
+        target = probe(at.target)
+        variables = _libpq(target)
+        if not target.takes_options:
             log.warning("This server takes no settings with a login; write carbon_data. before a table's name.")
             del variables["PGOPTIONS"]
         try:

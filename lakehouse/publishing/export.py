@@ -17,7 +17,7 @@ from lakehouse.history.states import LakeVersion
 from lakehouse.lake import commits
 from lakehouse.lake.delta_log import FeedError
 from lakehouse.lake.tables import DIM_REGION, GOLD
-from lakehouse.postgres import PostgresTarget, takes_options
+from lakehouse.postgres import PostgresTarget, probe
 from lakehouse.publishing import export_log, gold_versions, mirror, staging, verification
 from lakehouse.publishing.database import database
 from lakehouse.publishing.export_log import Checksum, Exported, ExportRecord
@@ -119,7 +119,7 @@ def _replace(
     staging.refuse_unstorable(GOLD, days)
     staging.refuse_unstorable(DIM_REGION, wanted.rows(DIM_REGION))
     mirror.clear_staging(connection)
-    staging.stage_days(wanted.store.frame(days), run_id, replace(target, takes_options=takes_options(target)))
+    staging.stage_days(wanted.store.frame(days), run_id, probe(target))
     with connection.begin():
         staging.stage_regions(connection, wanted.regions, run_id)
         return mirror.apply_staged(

@@ -67,12 +67,12 @@ def _refuse_other_python(environ: Mapping[str, str]) -> None:
     wanted = ".".join(map(str, sys.version_info[:2]))
     found = shutil.which(stated, path=environ.get("PATH"))
     try:
-        said = subprocess.run(  # noqa: S603 (a Python of the user's)
+        checked = subprocess.run(  # noqa: S603 (a Python of the user's)
             [found or stated, "-c", CHECK_WORKER], capture_output=True, text=True, timeout=CHECK_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         raise UsageError(f"PYSPARK_PYTHON is {stated!r}, which cannot be run; correct or unset it.") from None
-    if said.stdout.split() != [*wanted.split("."), "True"]:
+    if checked.stdout.split() != [*wanted.split("."), "True"]:
         raise UsageError(
             f"PYSPARK_PYTHON is {stated!r}, but Spark's workers need a Python {wanted} with pyarrow and pyspark; "
             "correct or unset it."

@@ -61,8 +61,8 @@ def version(home: Path) -> int | None:
     text = release.read_text(errors="replace") if release.is_file() else ""
     stated = re.search(r'JAVA_VERSION="(?:1\.)?(\d+)', text)
     if stated is None:
-        said = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 (a Java of the user's)
-        stated = re.search(r'version "(?:1\.)?(\d+)', said.stderr)
+        answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 (a Java of the user's)
+        stated = re.search(r'version "(?:1\.)?(\d+)', answer.stderr)
     return int(stated.group(1)) if stated else None
 
 

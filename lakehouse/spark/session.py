@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError
-from pyspark import SparkConf, SparkContext
+from pyspark import SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
 from pyspark.logger import PySparkLogger
@@ -38,30 +38,25 @@ WHY_ENDED = {
     -9: "it was killed, mostly by the system for want of memory (`dmesg` tells); ",
 }
 """What exit codes of the JVM mean: 3 is its own at the first ``OutOfMemoryError``, 50 to 52 are Spark's."""
-WEEKS, YEARS = 1_000, 60_000
-"""Half-hours (three weeks, 3.4 years) up to which a JVM with less machinery is done earlier."""
-QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
-"""For years the JVM's first compiler alone: the second one takes half of the processor time of half a minute's run."""
-SPARING_COMPILER = (
-    "-XX:Tier3DelayOn=0 -XX:Tier4InvocationThreshold=25000 -XX:Tier4MinInvocationThreshold=3000 "
-    "-XX:Tier4CompileThreshold=75000 -XX:Tier4BackEdgeThreshold=120000"
-)
-"""For more the second compiler for what is run five times as often as HotSpot asks for by itself."""
-COLLECTOR, SMALL_COLLECTOR = "-XX:+UseParallelGC", "-XX:+UseSerialGC"
-"""For weeks the second in place of the first: a new day takes three fifths of the memory."""
+JIT_C1_ONLY = "-XX:TieredStopAtLevel=1"
+"""HotSpot's second compiler takes 25 of the 62 s of processor time of a new day: 35 s with it, 28 without; for three
+years the two come to the same. Beyond, its code would pay: who rebuilds decades sets ``-XX:TieredStopAtLevel=4``."""
 NOT_STARTED = (
     "Spark's JVM did not start; what it printed above says why. For want of memory lower spark.driver.memory in "
     "spark-defaults.conf, or run with more."
 )
 AT_FULL_HEAP = "-XX:+ExitOnOutOfMemoryError"
 """A JVM that lacks memory ends: half of one answers nobody."""
-JVM_OPTIONS = "spark.driver.extraJavaOptions"
 UTC = "-Duser.timezone=UTC"
 """For JDBC, whatever else the user's own options for the JVM are."""
 
 
-def open_session(overrides: Mapping[str, str] | None = None, *, half_hours: int | None = None) -> SparkSession:
-    """The process's Spark session. The JVM is fitted to how many ``half_hours`` are to be worked on; None: many.
+jvm_process: "subprocess.Popen[bytes] | None" = None
+"""The JVM that this process has started; None under ``spark-submit``, which starts it itself."""
+
+
+def open_session(overrides: Mapping[str, str] | None = None) -> SparkSession:
+    """The process's Spark session, made active for this thread.
 
     Under ``spark-submit`` the JVM is already there with its ``--properties-file``; otherwise one is started with
     the same file, so that both behave alike.
@@ -74,10 +69,13 @@ def open_session(overrides: Mapping[str, str] | None = None, *, half_hours: int 
     environ = settings.environment()
     _hush_py4j()
     _hush_pyspark()
-    if IS_SUBMITTED not in environ and SparkContext._gateway is None:
+    gateway = None
+    if not _has_jvm():
         settings.set_variable("PYSPARK_PYTHON", environ.get("PYSPARK_PYTHON") or sys.executable)
-        _start_jvm(_jvm_variables(overrides or {}, half_hours))
+        gateway = _start_jvm(jvm_variables(overrides or {}))
     try:
+        if gateway is not None:
+            SparkContext(gateway=gateway)  # the JVM knows its settings from its start
         spark: SparkSession = SparkSession.builder.getOrCreate()
         configuration.check(spark)
     except LakehouseError:
@@ -86,6 +84,10 @@ def open_session(overrides: Mapping[str, str] | None = None, *, half_hours: int 
         hint = "; PYSPARK_GATEWAY_PORT is set: unset it unless spark-submit set it" if IS_SUBMITTED in environ else ""
         raise LakehouseError(f"Spark could not be started: {reason(error).rstrip('.')}{hint}.") from error
     return spark
+
+
+def _has_jvm() -> bool:
+    return jvm_process is not None or IS_SUBMITTED in settings.environment()
 
 
 def _hush_py4j() -> None:
@@ -104,19 +106,10 @@ def _is_not_of_py4j(record: logging.LogRecord) -> bool:
     return "py4j" not in Path(record.pathname).parts
 
 
-def is_open() -> bool:
-    """Whether this process has a session."""
-    return SparkContext._active_spark_context is not None
-
-
 def is_local() -> bool:
-    """Whether all of Spark runs, or is going to run, on this machine; nothing is started to tell."""
-    context = SparkContext._active_spark_context
-    if context is not None:
-        master = context.master
-    elif IS_SUBMITTED in settings.environment():
-        SparkContext._ensure_initialized()
-        master = SparkConf().get("spark.master", None)
+    """Whether Spark works on this machine alone, so that this process reaches every file that its tasks reach."""
+    if IS_SUBMITTED in settings.environment():
+        master = open_session().sparkContext.master
     else:
         master = {**jars.defaults(), **configuration.stated(settings.environment())}["spark.master"]
     return str(master).startswith("local")
@@ -140,8 +133,8 @@ def is_beyond_retention(error: BaseException) -> bool:
     """Whether Delta refused a version because it is older than the retention, or than the log that it left."""
     if "DELTA_UNSUPPORTED_TIME_TRAVEL_BEYOND_DELETED_FILE_RETENTION_DURATION" in str(error):
         return True
-    said = re.search(r"DELTA_VERSION_NOT_FOUND.* to version (\d+)\. Available versions: \[(\d+),", str(error))
-    return said is not None and int(said[1]) < int(said[2])
+    refused = re.search(r"DELTA_VERSION_NOT_FOUND.* to version (\d+)\. Available versions: \[(\d+),", str(error))
+    return refused is not None and int(refused[1]) < int(refused[2])
 
 
 RAISED = re.compile(r"\[USER_RAISED_EXCEPTION\] (.*?)\s*(?:SQLSTATE: \w+)?$", re.MULTILINE)
@@ -161,7 +154,7 @@ def check() -> None:
         LakehouseError: no JDK 17 or newer, and no session either.
     """
     environ = settings.environment()
-    if IS_SUBMITTED not in environ and SparkContext._gateway is None:
+    if not _has_jvm():
         configuration.refuse(environ)
         java.find(environ)
         _allow_open_files()
@@ -189,13 +182,13 @@ def reason(error: BaseException) -> str:
     if stopped := stopped_by_us(error):
         return str(stopped)
     try:
-        text = _said(error)
+        text = _innermost_text(error)
     except Py4JNetworkError as unanswered:  # the JVM went before it could be asked for the cause
         return lost(unanswered) or str(error)
     return in_one_line(text) or type(error).__name__
 
 
-def _said(error: BaseException) -> str:
+def _innermost_text(error: BaseException) -> str:
     cause = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
     if cause is None or not hasattr(cause, "getCause"):
         return str(error)
@@ -210,7 +203,7 @@ def lost(error: BaseException) -> str | None:
 
     Where the JVM has ended, whatever else failed failed for that: a socket of Arrow's says only that it was cut off.
     """
-    process = getattr(SparkContext._gateway, "proc", None)  # spark-submit's JVM is not ours
+    process = jvm_process
     was_cut_off = isinstance(error, Py4JNetworkError)
     what, hint = "does not answer" if was_cut_off else None, ""
     if process is not None:
@@ -232,37 +225,42 @@ def _may_be_cut_off(error: BaseException) -> bool:
     return isinstance(error, Py4JError | EOFError) and not isinstance(error, Py4JJavaError)
 
 
-def _start_jvm(variables: Mapping[str, str]) -> None:
+def _start_jvm(variables: Mapping[str, str]) -> Any:
     """Start the JVM with these variables; what it prints goes to stderr: stdout is for our own answers.
 
     Raises:
         LakehouseError: it did not start.
     """
+    global jvm_process
     with settings.variables(variables):
         try:
             with interrupts.deferred():  # of a launch that is broken off a JVM stays for ever
                 gateway = launch_gateway(popen_kwargs={"stdout": STDERR})  # type: ignore[no-untyped-call]  # pyspark gives no types here
         except PySparkRuntimeError as error:  # JAVA_GATEWAY_EXITED, all that it says
             raise LakehouseError(NOT_STARTED) from error
-        SparkContext._ensure_initialized(gateway=gateway)
+    jvm_process = gateway.proc
+    return gateway
 
 
-def _jvm_variables(overrides: Mapping[str, str], half_hours: int | None) -> dict[str, str]:
-    """What ``spark-submit`` reads of its environment to start the JVM that we want."""
+def jvm_variables(overrides: Mapping[str, str]) -> dict[str, str]:
+    """What ``spark-submit`` reads of its environment to start the JVM that we want, with these settings of Spark's.
+
+    Raises:
+        UsageError: the user's own variables or configuration ask for what the lakehouse cannot do.
+        LakehouseError: no JDK 17 or newer.
+    """
     environ = settings.environment()
     configuration.refuse(environ)
     _allow_open_files()
     java_home = java.find(environ)
-    if half_hours is not None and half_hours <= WEEKS:
-        overrides = {JVM_OPTIONS: jars.defaults().get(JVM_OPTIONS, "").replace(COLLECTOR, SMALL_COLLECTOR), **overrides}
-    resolved = jars.local()
-    if resolved:  # no look-up by Ivy at every start; on the class path they share the archive
-        listed = list(map(str, resolved))
-        here = {"spark.driver.extraClassPath": os.pathsep.join(listed), "spark.jars": ",".join(listed)}
-        overrides = {**here, jars.PACKAGES: "", **overrides}
+    fetched = jars.local()
+    if fetched:  # no look-up by Ivy at every start; on the class path they share the archive
+        listed = list(map(str, fetched))
+        of_cache = {"spark.driver.extraClassPath": os.pathsep.join(listed), "spark.jars": ",".join(listed)}
+        overrides = {**of_cache, jars.PACKAGES: "", **overrides}
     found = {
         "JAVA_HOME": str(java_home),
-        "SPARK_SUBMIT_OPTS": " ".join(_jvm_options(environ, java_home, half_hours)),
+        "SPARK_SUBMIT_OPTS": " ".join(_jvm_options(environ, java_home)),
         "PYSPARK_SUBMIT_ARGS": shlex.join(configuration.arguments(environ, overrides, resources.path(DEFAULTS))),
     }
     if locale.getencoding().upper() not in ("UTF-8", "UTF8"):  # by which the JVM writes the names of files
@@ -272,13 +270,12 @@ def _jvm_variables(overrides: Mapping[str, str], half_hours: int | None) -> dict
     return found
 
 
-def _jvm_options(environ: Mapping[str, str], java_home: Path, half_hours: int | None) -> list[str]:
+def _jvm_options(environ: Mapping[str, str], java_home: Path) -> list[str]:
     """Words of ``SPARK_SUBMIT_OPTS``, which spark-submit reads for the driver's JVM before anything is logged.
 
     The user's come last: of two that say one thing the JVM takes the later.
     """
-    compiler = QUICK_COMPILER if half_hours is not None and half_hours <= YEARS else SPARING_COMPILER
-    ours = [UTC, AT_FULL_HEAP, *archive.options(java_home), *compiler.split()]
+    ours = [UTC, AT_FULL_HEAP, *archive.options(java_home), JIT_C1_ONLY]
     if not configuration.has_log_settings(environ):
         ours.insert(0, f"-Dlog4j2.configurationFile={(resources.path('conf') / 'log4j2.properties').as_uri()}")
     users = environ.get("SPARK_SUBMIT_OPTS", "")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import settings
+from lakehouse import settings, warmup
 from lakehouse.errors import LakehouseError
 from lakehouse.spark import archive, java
 
@@ -30,7 +30,7 @@ def test_asks_nothing_of_the_jvm_where_there_is_no_archive(cache: Path, java_hom
 
 
 def test_leaves_an_archive_aside_that_is_not_all_there(cache: Path, java_home: Path) -> None:
-    whole = cache / f"{archive._name(java_home)}.4.jsa"
+    whole = cache / f"{archive.name(java_home)}.4.jsa"
     whole.write_bytes(b"four")
     assert archive.find(java_home) == whole
     whole.write_bytes(b"tru")
@@ -38,7 +38,7 @@ def test_leaves_an_archive_aside_that_is_not_all_there(cache: Path, java_home: P
 
 
 def test_leaves_an_archive_aside_that_another_jdk_wrote(cache: Path, java_home: Path, tmp_path: Path) -> None:
-    (cache / f"{archive._name(java_home)}.4.jsa").write_bytes(b"four")
+    (cache / f"{archive.name(java_home)}.4.jsa").write_bytes(b"four")
     other = tmp_path / "jdk"
     other.mkdir()
     (other / "release").write_text('JAVA_VERSION="21"')
@@ -46,7 +46,7 @@ def test_leaves_an_archive_aside_that_another_jdk_wrote(cache: Path, java_home: 
 
 
 def test_starts_without_a_word_when_the_archive_does_not_fit(cache: Path, java_home: Path) -> None:
-    (cache / f"{archive._name(java_home)}.4.jsa").write_bytes(b"four")
+    (cache / f"{archive.name(java_home)}.4.jsa").write_bytes(b"four")
     command = [str(java_home / "bin" / "java"), *archive.options(java_home), "-version"]
     said = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "archive" not in said.stdout + said.stderr
@@ -64,6 +64,6 @@ def test_starts_spark_and_delta_from_the_archive(tmp_path: Path) -> None:
 
 def test_says_that_the_archive_could_not_be_made(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "NO_CONF", cache / "conf")
-    monkeypatch.setattr(archive.sys, "executable", "/bin/false")
+    monkeypatch.setattr(warmup.sys, "executable", "/bin/false")
     with pytest.raises(LakehouseError, match=r"could not be archived in .*: it said nothing"):
-        archive.make()
+        warmup.make_archive()

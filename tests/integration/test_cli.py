@@ -125,7 +125,7 @@ def test_waits_for_no_other_writer(call: Call, tmp_path: Path) -> None:
 def test_says_that_java_home_is_wrong(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     from lakehouse.spark import session
 
-    monkeypatch.setattr(session.SparkContext, "_gateway", None)
+    monkeypatch.setattr(session, "jvm_process", None)
     code, _, err = call("silver", LAKEHOUSE_ROOT=str(tmp_path / "lake"), JAVA_HOME=str(tmp_path))
     assert code == 1
     assert err == f"error: JAVA_HOME is {tmp_path}, but there is no Java in it; correct or unset it.\n"

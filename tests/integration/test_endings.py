@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 from py4j.protocol import Py4JError
-from pyspark import SparkContext
 
 from lakehouse import cli, endings
 from lakehouse.errors import LakehouseError
@@ -110,19 +109,18 @@ def test_tells_of_a_jvm_that_was_killed_whatever_failed_for_it(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with subprocess.Popen([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]) as killed:
-        monkeypatch.setattr(SparkContext, "_gateway", SimpleNamespace(proc=killed))
+        monkeypatch.setattr(session, "jvm_process", killed)
         assert str(endings.known(error)).startswith("Spark's JVM ended with -9; it was killed")
 
 
 KILLED = """
 import os, signal, sys
-from pyspark import SparkContext
 from lakehouse import cli
 from lakehouse.transform import silver_job
 from lakehouse.spark import session
 
 def killed(work, **_):
-    os.kill(SparkContext._gateway.proc.pid, signal.SIGKILL)
+    os.kill(session.jvm_process.pid, signal.SIGKILL)
     work.store.spark.range(3).count()
 
 silver_job.build_silver = killed

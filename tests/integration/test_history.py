@@ -14,9 +14,10 @@ from lakehouse.errors import UsageError
 from lakehouse.history import comparison, explanation, query, releases, restore, revisions
 from lakehouse.ingestion.gaps import Cause
 from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER
-from lakehouse.pipeline import Report, Run
+from lakehouse.pipeline import Run
 from lakehouse.postgres import PostgresTarget
 from lakehouse.publishing import verification
+from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from lakehouse.windows import HALF_HOUR
 from tests.support.export_fixtures import url_of
@@ -38,7 +39,7 @@ def chosen(told: Lake, settings_of: Callable[..., Settings]) -> Settings:
     return settings_of(told.store.root)
 
 
-def run(settings: Settings, work: Callable[[Run], Any], command: str = "run") -> Report:
+def run(settings: Settings, work: Callable[[Run], Any], command: str = "run") -> RunReport:
     started = Run(settings, command)
     with started.recorded():
         work(started)

@@ -15,10 +15,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse.errors import ApiUnavailableError
-from lakehouse.ingestion import gaps, planning, receipts
+from lakehouse.ingestion import fetch_history, gaps, planning
 from lakehouse.ingestion.api import Client
 from lakehouse.ingestion.coverage import Reason
-from lakehouse.ingestion.ingest import Landing, land_from_api, until_interrupted
+from lakehouse.ingestion.ingest import BronzeWriter, until_interrupted, write_from_api
 from lakehouse.ingestion.source import Source
 from lakehouse.lake.commits import Commit
 from lakehouse.pipeline import Run
@@ -49,10 +49,10 @@ def client_of(lake: Settings) -> Client:
     return Client(lake.api, lambda: datetime.now(UTC), sleep=no_wait, timer=lambda: 0.0)
 
 
-async def landed(lake: Settings, landing: Landing, windows: list[Window]) -> int:
+async def landed(lake: Settings, landing: BronzeWriter, windows: list[Window]) -> int:
     """Land windows; gives how many failed."""
     async with client_of(lake) as client:
-        return len(await land_from_api(client, windows, landing))
+        return len(await write_from_api(client, windows, landing))
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -107,7 +107,7 @@ async def test_lands_the_others_and_asks_again_for_what_was_no_answer(lake: Sett
         api.script.add(*parse_script(rules))
         api.now += timedelta(minutes=1)
         landing = landing_in(lake, source="simulator:seed=42")
-        known, source = receipts.held(lake), Source("simulator:seed=42", api.now)
+        known, source = fetch_history.read(lake), Source("simulator:seed=42", api.now)
         missing = planning.reasons_to_fetch(known, at("2023-12-20"), at("2023-12-24"), source, lake, force=False)
         assert missing == {Reason.NEW: [Span(at("2023-12-20"), at("2023-12-24"))]}
         assert await landed(once, landing, DAYS[:4] if inserted == 1 else DAYS) == 4
@@ -119,7 +119,7 @@ async def test_lands_the_others_and_asks_again_for_what_was_no_answer(lake: Sett
     ]
     assert [row["body"].decode() for row in rows[:4]] == list(NO_ANSWERS.values())
     assert await landed(lake, landing_in(lake, source="simulator:seed=42"), DAYS[:4]) == 0
-    known = receipts.held(lake)
+    known = fetch_history.read(lake)
     assert planning.reasons_to_fetch(known, at("2023-12-20"), at("2023-12-24"), source, lake, force=False) == {}
 
 

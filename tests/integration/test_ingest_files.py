@@ -24,15 +24,15 @@ from pyspark.sql import DataFrame
 
 from lakehouse import settings
 from lakehouse.errors import LakehouseError, UsageError
-from lakehouse.ingestion import recordings
-from lakehouse.ingestion.ingest import BadFile, Landing, ReceivedAt, land_from_files
-from lakehouse.ingestion.receipts import FetchHistory
+from lakehouse.ingestion import file_source
+from lakehouse.ingestion.fetch_history import FetchHistory
+from lakehouse.ingestion.file_source import UnreadableError
+from lakehouse.ingestion.ingest import BadFile, BronzeWriter, ReceivedAt, write_from_files
 from lakehouse.ingestion.reception import received_at
-from lakehouse.ingestion.recordings import UnreadableError
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.store import Store, Written
 from lakehouse.lake.tables import Table
-from lakehouse.pipeline import Report
+from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from lakehouse.simulator import CarbonIntensityApi
 from lakehouse.windows import EPOCH
@@ -56,7 +56,7 @@ CURRENT = body("/regional", "2024-01-01T12:10")
 
 def read_all(*paths: Path, largest: int = MIB) -> list[tuple[str, bytes | str]]:
     found: list[tuple[str, bytes | str]] = []
-    for recording in recordings.find(paths, largest):
+    for recording in file_source.discover(paths, largest):
         try:
             found.append((recording.name, recording.read()))
         except UnreadableError as error:
@@ -202,9 +202,9 @@ def test_reads_on_after_any_broken_archive(tmp_path: Path) -> None:
 
 
 def test_gives_the_nearest_time_that_can_be_written(tmp_path: Path) -> None:
-    assert recordings._moment(-1e18) == recordings._moment(-1.0) == EPOCH
-    assert recordings._moment(1e18) == recordings.FOREVER
-    assert recordings._moment(1_600_000_000) == at("2020-09-13T12:26:40")
+    assert file_source._moment(-1e18) == file_source._moment(-1.0) == EPOCH
+    assert file_source._moment(1e18) == file_source.FOREVER
+    assert file_source._moment(1_600_000_000) == at("2020-09-13T12:26:40")
 
 
 def test_refuses_before_it_gives_anything(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_refuses_before_it_gives_anything(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for wrong in ("gone", "a.json/b", "empty"):
         with pytest.raises(UsageError):
-            next(recordings.find([tmp_path / "a.json", tmp_path / wrong], MIB))
+            next(file_source.discover([tmp_path / "a.json", tmp_path / wrong], MIB))
 
 
 def test_never_unpacks_more_than_is_allowed(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_counts_files_as_received_in_path_order() -> None:
 def test_counts_no_file_as_received_after_the_lakes_clock() -> None:
     now = at("2024-01-05")
     by_file = ReceivedAt(None, now)
-    assert by_file.of(1, at("2099-01-01")) == by_file.of(1, recordings.FOREVER) == now + timedelta(microseconds=1)
+    assert by_file.of(1, at("2099-01-01")) == by_file.of(1, file_source.FOREVER) == now + timedelta(microseconds=1)
     assert (by_file.is_clamped(at("2099-01-01")), by_file.is_clamped(at("2020-01-01"))) == (True, False)
 
 
@@ -290,13 +290,15 @@ def lake(settings_for: Callable[..., Settings], lake_root: str) -> Settings:
     return settings_for(lake_root)
 
 
-def take_in(lake: Settings, *paths: Path, batch_bytes: int = 1 << 26) -> tuple[Landing, list[BadFile]]:
+def take_in(lake: Settings, *paths: Path, batch_bytes: int = 1 << 26) -> tuple[BronzeWriter, list[BadFile]]:
     landing = landing_in(lake, batch_bytes=batch_bytes)
-    left_out = list(land_from_files(paths, landing, ReceivedAt(NOON), largest=MIB))
+    left_out = list(write_from_files(paths, landing, ReceivedAt(NOON), largest=MIB))
     return landing, left_out
 
 
-def test_lands_every_regional_shape_to_the_byte(lake: Settings, folder: Path, run_with: Callable[..., Report]) -> None:
+def test_lands_every_regional_shape_to_the_byte(
+    lake: Settings, folder: Path, run_with: Callable[..., RunReport]
+) -> None:
     odd = json.dumps(json.loads(PERIODS), indent=1).replace("GB", "G\\u0042").encode() + b" \r\n"
     strange = '{"data":[{"from":"2024-01-01T00:00Z","regions":[],"é":"日本 \\/"}]}'.encode()
     for number, data in enumerate((PERIODS, REGION, POSTCODE, CURRENT, odd, strange)):
@@ -321,7 +323,7 @@ def test_lands_every_regional_shape_to_the_byte(lake: Settings, folder: Path, ru
 
 
 def test_holds_one_batch_in_the_jvm(
-    lake_root: str, folder: Path, run_with: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+    lake_root: str, folder: Path, run_with: Callable[..., RunReport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake = settings.load({"root": lake_root, "fetch": {"landing_mib": 0.001}})
     held: list[int] = []
@@ -368,7 +370,7 @@ def test_adds_a_content_again_that_another_has_replaced(lake: Settings, folder: 
     def take(content: bytes, moment: datetime) -> int:
         (folder / "a.json").write_bytes(content)
         landing = landing_in(lake)
-        assert list(land_from_files([folder], landing, ReceivedAt(moment), largest=MIB)) == []
+        assert list(write_from_files([folder], landing, ReceivedAt(moment), largest=MIB)) == []
         return landing.inserted
 
     assert [take(content, NOON + n * hour) for n, content in enumerate((old, old, new, new, old, old))] == [
@@ -416,7 +418,7 @@ def test_says_how_many_times_it_did_not_believe(lake: Settings, folder: Path, ca
         (folder / name).write_bytes(PERIODS)
         os.utime(folder / name, (second, second))
     landing = landing_in(lake)
-    assert list(land_from_files([folder], landing, ReceivedAt(None, NOON), largest=MIB)) == []
+    assert list(write_from_files([folder], landing, ReceivedAt(None, NOON), largest=MIB)) == []
     assert "modification time of 2 files is after the lake's clock (the first is b.json)" in caplog.text
     times = [row["ingestion_timestamp"] for row in bronze_rows(lake)]
     assert times == [at("2020-09-13T12:26:40"), *(NOON + timedelta(microseconds=n) for n in (1, 2))]
@@ -454,7 +456,7 @@ def test_names_bad_files_and_takes_the_rest(lake: Settings, folder: Path) -> Non
 
 
 def test_ends_with_1_for_bad_files_and_not_for_empty_answers(
-    lake: Settings, folder: Path, run_with: Callable[..., Report]
+    lake: Settings, folder: Path, run_with: Callable[..., RunReport]
 ) -> None:
     (folder / "a.json").write_bytes(PERIODS)
     (folder / "b.json").write_bytes(b"{}")
@@ -490,7 +492,7 @@ def test_counts_old_files_as_received_when_they_were_made(lake: Settings, folder
     file.write_bytes(PERIODS)
     os.utime(file, (1_600_000_000, 1_600_000_000))
     landing = landing_in(lake)
-    assert list(land_from_files([file], landing, ReceivedAt(None), largest=MIB)) == []
+    assert list(write_from_files([file], landing, ReceivedAt(None), largest=MIB)) == []
     (row,) = bronze_rows(lake)
     assert f"{row['ingestion_timestamp']:%Y-%m-%dT%H:%M:%S}" == "2020-09-13T12:26:40"
     assert (row["source"], row["ingest_date"].isoformat()) == ("https://api.carbonintensity.org.uk", "2020-09-13")

@@ -10,14 +10,15 @@ import pytest
 from lakehouse import cli
 from lakehouse.errors import LossError
 from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER, Table
-from lakehouse.pipeline import Report, Run
+from lakehouse.pipeline import Run
+from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from tests.support.lakes import Lake, period, periods, region, response
 
 DERIVED = ("silver", "gold")
 
 
-def derive(settings: Settings, *wanted: str, accept_loss: bool = False, full: bool = False) -> Report:
+def derive(settings: Settings, *wanted: str, accept_loss: bool = False, full: bool = False) -> RunReport:
     run = Run(settings, "run", accept_loss=accept_loss)
     with run.recorded():
         run.transform(wanted or DERIVED, full=full)

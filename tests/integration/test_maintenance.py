@@ -16,7 +16,8 @@ from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.history import comparison, query, release_export, releases, reproduction
 from lakehouse.lake import commits, maintenance
 from lakehouse.lake.tables import BRONZE, GOLD, SILVER, TABLES, Table
-from lakehouse.pipeline import Report, Run
+from lakehouse.pipeline import Run
+from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from tests.support.lakes import Lake, periods, response
 from tests.support.revised_lake import derived
@@ -73,7 +74,7 @@ def forever(told: Lake, settings_of: Callable[[str], Settings]) -> Settings:
     return settings_of(told.store.root)
 
 
-def maintained(chosen: Settings) -> Report:
+def maintained(chosen: Settings) -> RunReport:
     run = Run(chosen, "maintain")
     with run.recorded():
         run.maintain()

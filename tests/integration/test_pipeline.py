@@ -17,9 +17,10 @@ from lakehouse.history import query
 from lakehouse.ingestion.ingest import ReceivedAt
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import RUNS
-from lakehouse.pipeline import STAGES, Report, Run
+from lakehouse.pipeline import STAGES, Run
 from lakehouse.postgres import PostgresTarget, connect
 from lakehouse.run_context import StageReport
+from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from lakehouse.simulator import ThreadedSimulator
 from lakehouse.spark import session
@@ -27,19 +28,19 @@ from tests.conftest import TWO_DAYS
 from tests.support.lakes import Lake
 from tests.support.revised_lake import derived
 
-RunWith = Callable[..., Report]
+RunWith = Callable[..., RunReport]
 
 
 def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def counts(report: Report, stage: str) -> dict[str, int]:
+def counts(report: RunReport, stage: str) -> dict[str, int]:
     (found,) = [done for done in report.stages if done.stage == stage]
     return dict(found.counts)
 
 
-def versions(report: Report) -> dict[str, int]:
+def versions(report: RunReport) -> dict[str, int]:
     return {name: version for name, version in report.versions.items() if not name.startswith("ops")}
 
 
@@ -68,27 +69,6 @@ def everything(first: datetime, last: datetime) -> Callable[[Run], None]:
         run.transform(STAGES)
 
     return work
-
-
-def test_fits_spark_to_all_that_a_full_refresh_derives(
-    lake_root: str, simulator: ThreadedSimulator, settings_for: Callable[..., Settings], run_with: RunWith
-) -> None:
-    chosen = settings_for(lake_root, simulator.url)
-    fitted: list[int | None] = []
-
-    def doing(*steps: Callable[[Run], object]) -> None:
-        def work(run: Run) -> None:
-            for step in steps:
-                step(run)
-            fitted.append(run._half_hours)
-
-        run_with(chosen, work)
-
-    doing(lambda run: run.fetch(at("2024-01-01"), at("2024-01-02")), lambda run: run.transform(["silver"]))
-    doing(lambda run: run.transform(["silver"]))
-    doing(lambda run: run.transform(["silver"], full=True))
-    doing(lambda run: run.fetch(at("2024-01-02"), at("2024-01-03"), full=True))
-    assert fitted[1:] == [0, 48, 96]  # the first run has opened Spark to create the tables
 
 
 def test_imports_a_recorded_answer_to_the_last_digit(

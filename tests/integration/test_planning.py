@@ -17,8 +17,8 @@ import pytest
 
 from lakehouse.clock import machine_clock
 from lakehouse.errors import SourceMismatchError, UsageError
-from lakehouse.ingestion import planning, receipts
-from lakehouse.ingestion.coverage import Reason, Receipt, Receipts
+from lakehouse.ingestion import fetch_history, planning
+from lakehouse.ingestion.coverage import FetchLog, LoggedFetch, Reason
 from lakehouse.ingestion.source import Source, simulator_here
 from lakehouse.settings import ApiSettings, Settings
 from lakehouse.simulator import ThreadedSimulator, parse_script
@@ -201,11 +201,11 @@ def test_is_not_steered_by_times_that_cannot_be(lake: Settings, caplog: pytest.L
     assert "were received at 2099-01-01T00:00Z, after its clock (2024-01-05T00:00Z)" in caplog.text
     receive(lake, "2024-01-01", "2024-01-02", "2024-01-05", source=SIMULATED)
     assert asked(lake, "2024-01-01", "2024-01-02") == []
-    assert receipts.held(lake).now(machine_clock()) - at("2024-01-05") < half_hour
+    assert fetch_history.read(lake).now(machine_clock()) - at("2024-01-05") < half_hour
 
 
 def test_never_asks_for_what_was_before_the_api(lake: Settings) -> None:
-    known, source = receipts.held(lake), Source(SIMULATED, at("2024-01-05"))
+    known, source = fetch_history.read(lake), Source(SIMULATED, at("2024-01-05"))
     reasons = planning.reasons_to_fetch(known, at("2018-01-01"), at("2018-05-12"), source, lake, force=False)
     assert reasons == {Reason.NEW: [Span(at("2018-05-10T23:30"), at("2018-05-12"))]}
 
@@ -215,10 +215,10 @@ def test_keeps_thirty_years_of_half_hourly_runs_quick(lake: Settings) -> None:
     start = at("2018-05-10T23:30")
     half = timedelta(minutes=30)
     many = [
-        Receipt(Span(start + number * half, start + (number + 96) * half), start + (number + 96) * half)
+        LoggedFetch(Span(start + number * half, start + (number + 96) * half), start + (number + 96) * half)
         for number in range(0, 525_000, 16)
     ]
-    known = receipts.FetchHistory(receipts=Receipts.of(many))
+    known = fetch_history.FetchHistory(fetch_log=FetchLog.of(many))
     now = start + 525_200 * half
     began = time.perf_counter()
     reasons = planning.reasons_to_fetch(known, None, None, Source(SIMULATED, now), lake, force=False)

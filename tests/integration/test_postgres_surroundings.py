@@ -15,7 +15,7 @@ import pytest
 
 from lakehouse import settings
 from lakehouse.errors import PostgresError
-from lakehouse.postgres import PostgresTarget, connect, takes_options
+from lakehouse.postgres import PostgresTarget, connect, probe
 from lakehouse.publishing import database as databases
 from lakehouse.publishing.export_log import Checksum
 from tests.support.export_fixtures import edit, url_of
@@ -208,12 +208,12 @@ def test_exports_through_a_pooler_that_refuses_options(pooler: Pooler, publish):
 
 
 def test_knows_whether_a_session_can_begin_with_settings(database: PostgresTarget, pooler: Pooler):
-    assert takes_options(database)
-    assert not takes_options(pooler.target)
+    assert probe(database).takes_options
+    assert not probe(pooler.target).takes_options
     with closing(Pooler(database, drops="options")) as deaf:  # ignore_startup_parameters = options
-        assert not takes_options(deaf.target)
+        assert not probe(deaf.target).takes_options
     with pytest.raises(PostgresError, match="did not accept the login"):
-        takes_options(replace(database, password="wrong"))
+        probe(replace(database, password="wrong"))
 
 
 def test_opens_psql_behind_a_pooler_and_says_what_differs(

@@ -12,8 +12,9 @@ from lakehouse import settings
 from lakehouse.errors import UsageError
 from lakehouse.ingestion.bronze import Response, inspect_payload
 from lakehouse.lake.tables import QUARANTINE, RUNS, SILVER
-from lakehouse.pipeline import Report, Run
+from lakehouse.pipeline import Run
 from lakehouse.run_context import GateError
+from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from lakehouse.simulator import kinds
 from lakehouse.simulator.answers import CarbonIntensityApi
@@ -152,7 +153,7 @@ def test_stops_before_it_writes_anything(lake: Lake) -> None:
 def test_records_every_rule_of_every_run(
     lake: Lake,
     settings_for: Callable[..., Settings],
-    run_with: Callable[..., Report],
+    run_with: Callable[..., RunReport],
 ) -> None:
     chosen = settings_for(lake.store.root)
     lake.land(response([period("2024-01-02T12:00", region(13, actual=1))], "2024-01-03"))
@@ -182,7 +183,7 @@ def test_records_every_rule_of_every_run(
 def test_reads_a_response_that_changed_nothing_only_once(
     lake: Lake,
     settings_for: Callable[..., Settings],
-    run_with: Callable[..., Report],
+    run_with: Callable[..., RunReport],
 ) -> None:
     chosen = settings_for(lake.store.root)
     done = []

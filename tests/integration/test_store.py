@@ -1,6 +1,5 @@
 """The ways from a Delta table into Spark: whichever is taken, the rows are the same."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,9 +12,6 @@ from lakehouse.lake import delta_log
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import FUELS, SILVER
-from lakehouse.pipeline import Run
-from lakehouse.settings import Settings
-from lakehouse.spark import session
 
 COMMIT = Commit("silver", "run", "0", "0", {})
 
@@ -40,16 +36,3 @@ def test_gives_the_same_rows_each_way(spark: SparkSession, tmp_path: Path, place
         assert_df_equality(rows, through_delta, ignore_row_order=True, ignore_nullable=True, ignore_metadata=True)
     early = second.read_arrow(["intensity_forecast"], "timestamp < TIMESTAMP '2024-01-02T00:00:00Z'")
     assert early["intensity_forecast"].to_pylist() == [-1]
-
-
-def test_says_how_much_there_is_to_do_when_it_starts_a_jvm(
-    monkeypatch: pytest.MonkeyPatch, settings_of: Callable[..., Settings], lake_root: str
-) -> None:
-    opened: list[int | None] = []
-    monkeypatch.setattr(session, "open_session", lambda _, *, half_hours: opened.append(half_hours))
-    for half_hours in (48, 60_001):
-        run = Run(settings_of(lake_root), "run")
-        run._expect(lambda half_hours=half_hours: half_hours)
-        run._begin_opening().result()
-        run._expect(lambda: 0)  # too late: it has been opened
-    assert opened == [48, 60_001]

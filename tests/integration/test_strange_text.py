@@ -18,7 +18,8 @@ from lakehouse import cli
 from lakehouse.history import status
 from lakehouse.lake import delta_log
 from lakehouse.lake.tables import BRONZE, RUNS
-from lakehouse.pipeline import Report, Run
+from lakehouse.pipeline import Run
+from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from lakehouse.text import visible
 from tests.conftest import PROJECT
@@ -110,7 +111,7 @@ def test_tells_a_proxy_that_wants_a_login_from_an_api_that_is_down(
 
 
 def test_records_a_run_whatever_its_error_holds(
-    run_with: Callable[..., Report], settings_of: Callable[..., Settings], lake_root: str
+    run_with: Callable[..., RunReport], settings_of: Callable[..., Settings], lake_root: str
 ) -> None:
     def fail(run: Run) -> None:
         raise RuntimeError("http://jo:s3cret@host said \udcff\ud800\x00" + ESCAPE)

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
-from lakehouse.ingestion import receipts
+from lakehouse.ingestion import fetch_history
 from lakehouse.ingestion.bronze import PayloadSummary, Response
-from lakehouse.ingestion.ingest import ARROW, Landing
+from lakehouse.ingestion.ingest import ARROW, BronzeWriter
 from lakehouse.lake import delta_log
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.tables import BRONZE, QUARANTINE, RUNS, SILVER
@@ -45,11 +45,11 @@ def quick_append(settings: Settings) -> Callable[[pa.Table, Commit], int]:
     return append
 
 
-def landing_in(settings: Settings, *, source: str = SOURCE, batch_bytes: int = 1 << 26) -> Landing:
+def landing_in(settings: Settings, *, source: str = SOURCE, batch_bytes: int = 1 << 26) -> BronzeWriter:
     """A landing of a new run into the lake as it is."""
     commit = Commit("bronze", "run", "1", "hash")
-    known, landed = receipts.held(settings), receipts.landed(settings)
-    return Landing(quick_append(settings), source, landed, known.landing, commit, batch_bytes)
+    known, landed = fetch_history.read(settings), fetch_history.known_responses(settings)
+    return BronzeWriter(quick_append(settings), source, landed, known.landing, commit, batch_bytes)
 
 
 def bronze_rows(settings: Settings) -> list[dict[str, Any]]:

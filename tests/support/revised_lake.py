@@ -4,14 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
-from lakehouse.pipeline import Report, Run
+from lakehouse.pipeline import Run
+from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from tests.support.lakes import Lake, period, periods, region, response
 
 DERIVED = ("silver", "gold")
 
 
-def derived(settings: Settings, command: str = "run", wanted: tuple[str, ...] = DERIVED) -> Report:
+def derived(settings: Settings, command: str = "run", wanted: tuple[str, ...] = DERIVED) -> RunReport:
     """One run that derives, recorded as the product records it."""
     run = Run(settings, command)
     with run.recorded():

@@ -11,8 +11,8 @@ from bench import case_study
 from lakehouse import settings
 from lakehouse.lake.store import ROWS_PER_FILE, Store
 from lakehouse.lake.tables import GOLD, SILVER
-from lakehouse.pipeline import Report
 from lakehouse.postgres import PostgresTarget
+from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from tests.support.export_fixtures import url_of
 from tests.support.lakes import MIX, Lake, period, response
@@ -35,7 +35,7 @@ def test_gives_the_case_studys_figures_and_revises_one_half_hour(
     tmp_path: Path,
     settings_for: Callable[..., Settings],
     database: PostgresTarget,
-    run_with: Callable[..., Report],
+    run_with: Callable[..., RunReport],
 ) -> None:
     chosen = settings_for(str(tmp_path / "lake"))
     assert case_study.write_responses(tmp_path / "responses") == 1096

@@ -7,8 +7,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse.lake.store import Store
-from lakehouse.pipeline import STAGES, Report, Run
+from lakehouse.pipeline import STAGES, Run
 from lakehouse.postgres import PostgresTarget
+from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from lakehouse.simulator import ThreadedSimulator
 from tests.integration.test_pipeline import counts, into, published, versions
@@ -27,7 +28,7 @@ def test_loads_three_years_to_the_exact_row_and_nothing_twice(
     lake_root: str,
     into: Callable[..., Settings],
     database: PostgresTarget,
-    run_with: Callable[..., Report],
+    run_with: Callable[..., RunReport],
     simulator: ThreadedSimulator,
 ) -> None:
     simulator.now = datetime(2025, 2, 1, tzinfo=UTC)

@@ -117,41 +117,13 @@ def test_takes_the_password_from_the_first_place_that_has_one(tmp_path: Path):
         path.chmod(0o600)
     environ = {"HOME": str(tmp_path)}
     bare, full = "postgresql://ann@h/carbon", "postgresql://ann:from-url@h/carbon"
-    assert PostgresTarget.parse(bare, environ={}).password is None
-    assert PostgresTarget.parse(bare, environ=environ).password == "from-pgpass"
+    assert PostgresTarget.parse(bare, environ={}).passfile is None
+    left_to_libpq = PostgresTarget.parse(bare, environ=environ)
+    assert (left_to_libpq.password, left_to_libpq.passfile) == (None, str(pgpass))
     environ["PGPASSWORD"] = "from-environment"
     assert PostgresTarget.parse(bare, environ=environ).password == "from-environment"
     assert PostgresTarget.parse(bare, environ=environ, password_file=file).password == "from-file"
     assert PostgresTarget.parse(full, environ=environ, password_file=file).password == "from-url"
-
-
-@pytest.mark.parametrize(
-    ("line", "password"),
-    [
-        ("h:5432:carbon:ann:pw", "pw"),
-        ("*:*:*:*:pw", "pw"),
-        ("h:*:carbon:ann:p\\:w\\\\x", "p:w\\x"),
-        ("h:*:carbon:ann:with:bare:colons", "with:bare:colons"),
-        ("# comment:*:*:*:no\nother:*:*:*:no\nh:5432:*:ann:first\n*:*:*:*:second", "first"),
-        ("#:*:*:*:no", None),
-        ("h:5433:carbon:ann:pw", None),
-        ("h:5432:carbon:bob:pw", None),
-        ("h:5432:carbon", None),
-        ("", None),
-    ],
-)
-def test_reads_a_password_file_as_libpq_does(tmp_path: Path, line: str, password: str | None):
-    file = tmp_path / "pass"
-    file.write_text(line + "\n")
-    file.chmod(0o600)
-    assert parse("postgresql://ann@h:5432/carbon", PGPASSFILE=str(file)).password == password
-
-
-def test_matches_escaped_colons_in_a_password_file(tmp_path: Path):
-    file = tmp_path / "pass"
-    file.write_text("\\:\\:1:5432:carbon:ann:pw\n")
-    file.chmod(0o600)
-    assert parse("postgresql://ann@[::1]:5432/carbon", PGPASSFILE=str(file)).password == "pw"
 
 
 def test_refuses_a_secret_that_others_can_read(tmp_path: Path):

@@ -90,7 +90,7 @@ def test_refuses_a_file_that_cannot_be_read(conf: Path, monkeypatch: pytest.Monk
     def refuse(*_: object, **__: object) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(UsageError, match=r"/local\.toml cannot be read: Permission denied"):
         settings.load()
 

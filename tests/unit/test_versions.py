@@ -30,6 +30,13 @@ def test_delta_jar_fits_the_installed_delta_and_spark() -> None:
     assert coordinates()[f"delta-spark_{minor}_2.13"] == PINS["delta-spark"]
 
 
+def test_every_jar_is_pinned_at_the_version_that_spark_submit_resolves() -> None:
+    pinned = {jar.artifact: jar.version for jar in jars.PINNED}
+    assert {name: pinned.get(name) for name in coordinates()} == coordinates()
+    of_delta = {jar.version for jar in jars.PINNED if jar.group == "io.delta"}
+    assert of_delta == {PINS["delta-spark"]}
+
+
 def test_every_pinned_dependency_is_locked_at_that_version() -> None:
     locked = dict(re.findall(r"^([a-z0-9-]+)==([^ ;\\]+)", (PROJECT / "requirements" / "lock.txt").read_text(), re.M))
     assert {name: locked.get(name) for name in PINS} == PINS

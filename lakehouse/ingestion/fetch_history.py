@@ -1,4 +1,4 @@
-"""What the lake says of its own ingestion, read through delta-rs without the bodies: receipts and failures."""
+"""What the lake says of its own ingestion, read through delta-rs without the bodies: fetches and failures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakehouse.ingestion.bronze import SOME_REGION
-from lakehouse.ingestion.coverage import CLOCK_TOLERANCE, Receipts
+from lakehouse.ingestion.coverage import CLOCK_TOLERANCE, FetchLog
 from lakehouse.ingestion.source import SIMULATED
 from lakehouse.lake import delta_log
 from lakehouse.lake.delta_log import Snapshot
@@ -38,7 +38,7 @@ class FetchHistory:
     """What Bronze holds and what runs have failed to get. ``lost`` is in order of the runs."""
 
     source: str | None = None
-    receipts: Receipts = field(default_factory=Receipts)
+    fetch_log: FetchLog = field(default_factory=FetchLog)
     lost: tuple[FailedWindow, ...] = ()
     landing: int = 0
     last_clock: datetime | None = None
@@ -53,7 +53,7 @@ class FetchHistory:
         What lies before the API's first half-hour, or after the clock, no request can have been about.
         """
         last = floor(now)
-        received = min((first for first in self.receipts.first if first <= number(last)), default=None)
+        received = min((first for first in self.fetch_log.first if first <= number(last)), default=None)
         lost = (lost.span.start for lost in self.lost if FIRST_SLOT <= lost.span.start <= last)
         return min((*([] if received is None else [slot(received)]), *lost), default=None)
 
@@ -71,7 +71,7 @@ class FetchHistory:
         return self.last_received + MICROSECOND
 
 
-def held(settings: Settings) -> FetchHistory:
+def read(settings: Settings) -> FetchHistory:
     """Read it; a lake that does not exist holds nothing."""
     bronze = delta_log.open_table(settings.path(BRONZE.path))
     runs = delta_log.open_table(settings.path(RUNS.path))
@@ -93,18 +93,18 @@ def held(settings: Settings) -> FetchHistory:
         at for at, is_file in zip(rows["received"].to_pylist(), rows["is_file"].to_pylist(), strict=True) if not is_file
     ]
     clocks = [known.last_clock] if known.last_clock else []
-    found = _receipts(rows)
+    found = _fetch_log(rows)
     return replace(
         known,
         source=rows["source"][0].as_py(),
-        receipts=found,
+        fetch_log=found,
         landing=max(rows["landing"].to_pylist()),
         last_clock=max((*clocks, *(moment(at) for at in of_api[-1:])), default=None),
         last_received=moment(rows["received"][-1].as_py()),
     )
 
 
-def _receipts(rows: pa.Table) -> Receipts:
+def _fetch_log(rows: pa.Table) -> FetchLog:
     """Of answers on all regions: one region's says nothing about the others, which are still to be asked for.
 
     A window from before the API's first half-hour is of a file that says so, and nothing that anybody has asked for.
@@ -125,7 +125,7 @@ def _receipts(rows: pa.Table) -> Receipts:
         if count
     }
     of_files = frozenset(compress(range(len(spans)), is_file))
-    return Receipts([first for first, _ in spans], [end for _, end in spans], received, landing, absent, of_files)
+    return FetchLog([first for first, _ in spans], [end for _, end in spans], received, landing, absent, of_files)
 
 
 @dataclass(frozen=True, order=True)
@@ -138,7 +138,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Landed:
+class KnownResponses:
     """What is in Bronze: the identities of responses, the newest content of each file's name, and the answers that
     were not understood, as (window, SHA-256 of the body).
     """
@@ -148,7 +148,7 @@ class Landed:
     not_understood: frozenset[tuple[Window, str]] = frozenset()
 
 
-def landed(settings: Settings) -> Landed:
+def known_responses(settings: Settings) -> KnownResponses:
     """Read it; needed only by what writes."""
     names = (
         "response_id",
@@ -165,7 +165,7 @@ def landed(settings: Settings) -> Landed:
         if name := row["source_file"]:
             version = Version(row["ingestion_timestamp"], row["response_id"], row["body_sha256"])
             files[name] = max(version, files.get(name, version))
-    return Landed(
+    return KnownResponses(
         frozenset(row["response_id"] for row in rows),
         files,
         frozenset(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lakehouse.ingestion.bronze import start_of
-from lakehouse.ingestion.coverage import Receipts, coverage
+from lakehouse.ingestion.coverage import FetchLog, coverage
 from lakehouse.lake import delta_log, watermarks
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import BRONZE, QUARANTINE, REGIONS, SILVER, Table
@@ -19,7 +19,7 @@ RANGES = 10
 
 
 @dataclass(frozen=True)
-class Refined:
+class SilverCoverage:
     """Silver over a span. ``landing``: the last of Bronze that it contains, 0 when it cannot say.
 
     ``whole`` has a byte for each half-hour, 1 where Silver has all its regions; ``lacking`` an entry for every
@@ -43,7 +43,7 @@ class Refined:
                 place = self.whole.find(0, place + 1, end)
 
 
-def refined(settings: Settings, span: Span) -> Refined:
+def read(settings: Settings, span: Span) -> SilverCoverage:
     """Silver over a span; without a table, or where it has lost data files, it is said to hold nothing.
 
     Files say how many rows they have and from when to when. Silver has a key once, so where they have a row for each
@@ -51,7 +51,7 @@ def refined(settings: Settings, span: Span) -> Refined:
     """
     silver = delta_log.open_table(settings.path(SILVER.path))
     if silver is None or silver.lost_files or not len(span):
-        return Refined(span, 0, bytes(len(span)), {})
+        return SilverCoverage(span, 0, bytes(len(span)), {})
     landing = _watermark(settings, silver)
     offset = number(span.start)
     whole = bytearray(len(span))
@@ -69,7 +69,7 @@ def refined(settings: Settings, span: Span) -> Refined:
         counts, lacking = _counted(silver, _joined(unsure))
         for each, regions in counts:
             whole[each - offset] = regions == len(ALL)
-    return Refined(span, landing, bytes(whole), lacking)
+    return SilverCoverage(span, landing, bytes(whole), lacking)
 
 
 @dataclass(frozen=True)
@@ -90,19 +90,23 @@ def _watermark(settings: Settings, silver: Snapshot) -> int:
     return watermarks.landing(_Places(settings), silver, bronze, quarantine) or 0
 
 
-def unread(settings: Settings, span: Span, receipts: Receipts) -> set[datetime]:
+def half_hours_without_records(settings: Settings, span: Span, fetches: FetchLog) -> set[datetime]:
     """The half-hours of which imported answers are said to hold records, though Silver has found none to read.
 
     (What is imported today is looked at before it is received; older releases believed every ``from``.)
     """
-    files = receipts.about(span).imported()
+    files = fetches.about(span).imported()
     if not len(files):
         return set()
-    silver = refined(settings, span)
-    said = coverage(span, files.up_to(silver.landing)).held()
-    without = {slot for slot, missing in silver.missing(said) if missing == ALL}
+    silver = read(settings, span)
+    imported = coverage(span, files.up_to(silver.landing)).held()
+    without = {slot for slot, missing in silver.missing(imported) if missing == ALL}
     if without:
-        without -= {each.span.start for each in refused(settings) if each.is_placed and "readable" not in each.reasons}
+        without -= {
+            each.span.start
+            for each in quarantined_records(settings)
+            if each.is_placed and "readable" not in each.reasons
+        }
     return without
 
 
@@ -159,8 +163,8 @@ def _stocks(silver: Snapshot, span: Span) -> list[_Stock]:
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A piece in quarantine: where it stands as far as it can be told (None: in all), and the rules it broke."""
+class QuarantinedRecord:
+    """A record in quarantine: where it stands as far as it can be told (None: in all), and the rules it broke."""
 
     span: Span
     regionid: int | None
@@ -168,8 +172,8 @@ class Refused:
     is_placed: bool
 
 
-def refused(settings: Settings) -> Iterator[Refused]:
-    """The pieces in quarantine; one without a readable half-hour stands in all of its response's window."""
+def quarantined_records(settings: Settings) -> Iterator[QuarantinedRecord]:
+    """The records in quarantine; one without a readable half-hour stands in all of its response's window."""
     quarantine = delta_log.open_table(settings.path(QUARANTINE.path))
     rows = quarantine.rows(["response_id", "regionid", "period_from", "reasons"]).to_pylist() if quarantine else []
     windows = _windows(settings) if any(_slot(row["period_from"]) is None for row in rows) else {}
@@ -179,7 +183,7 @@ def refused(settings: Settings) -> Iterator[Refused]:
         text = row["regionid"] or ""
         regionid = int(text) if text.isascii() and text.isdigit() else None
         if span is not None:
-            yield Refused(span, regionid, tuple(row["reasons"]), is_placed=slot is not None)
+            yield QuarantinedRecord(span, regionid, tuple(row["reasons"]), is_placed=slot is not None)
 
 
 def _windows(settings: Settings) -> dict[str, Span]:

@@ -54,7 +54,7 @@ class _Found:
     problem: str = ""
 
 
-def find(paths: Sequence[Path], largest: int) -> Iterator[Recording]:
+def discover(paths: Sequence[Path], largest: int) -> Iterator[Recording]:
     """Every recording under the paths, in their order, folders and archives sorted by name.
 
     Reading one that unpacks to more than ``largest`` bytes fails, and never holds more than that. Only regular files

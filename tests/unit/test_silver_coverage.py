@@ -12,8 +12,8 @@ from hypothesis import settings as rate
 from hypothesis import strategies as st
 
 from lakehouse import settings
-from lakehouse.ingestion import presence
-from lakehouse.ingestion.presence import ALL
+from lakehouse.ingestion import silver_coverage
+from lakehouse.ingestion.silver_coverage import ALL
 from lakehouse.lake import delta_log
 from lakehouse.lake.tables import SILVER
 from lakehouse.settings import Settings
@@ -30,7 +30,7 @@ def lake(tmp_path: Path) -> Settings:
 
 
 def missing(lake: Settings, span: Span = DAY) -> dict[datetime, frozenset[int]]:
-    return dict(presence.refined(lake, span).missing([span]))
+    return dict(silver_coverage.read(lake, span).missing([span]))
 
 
 def expected(files: Sequence[Mapping[datetime, Sequence[int]]], span: Span = DAY) -> dict[datetime, frozenset[int]]:
@@ -103,7 +103,7 @@ def test_asks_for_a_few_ranges_however_many_files_lack_rows(lake: Settings, monk
         delta_log, "query_datafusion", lambda query, **tables: [asked.append(query), ask(query, **tables)][1]
     )
     assert missing(lake, span) == expected(files, span)
-    assert asked[0].count("BETWEEN") == presence.RANGES
+    assert asked[0].count("BETWEEN") == silver_coverage.RANGES
 
 
 half_hours = st.sampled_from(list(Span(at("2023-12-31T22:00"), at("2024-01-01T04:00")).slots()))
