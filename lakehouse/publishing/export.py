@@ -67,7 +67,7 @@ def publish(
             else:
                 source = _of_lake(context, last, version)
             if source.missing:
-                log.warning("%s holds no %s; PostgreSQL's is empty", source.title, ", ".join(source.missing))
+                log.warning("%s comes without %s: PostgreSQL's are empty", source.title, ", ".join(source.missing))
             counts = _Export(context.store, connection, where.target, context.run_id, source, last).run(full=full)
     reads = {published.table.name: published.pin.version for published in source.tables if published.pin}
     return StageReport("export", None, _report(counts), reads, outcome=f"PostgreSQL equals {source.title}")

@@ -24,6 +24,8 @@ FUELS = ("biomass", "coal", "gas", "hydro", "imports", "nuclear", "other", "sola
 FIRST, SECOND, THIRD = date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1)
 FEBRUARY = date(2024, 2, 1)
 
+EVERYTHING = [Staged(table, is_full=True) for table in PUBLISHED]
+
 
 def day(regionid: int, recorded: date, **changes: object) -> dict[str, object]:
     row = {
