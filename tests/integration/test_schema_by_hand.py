@@ -130,7 +130,7 @@ TORN = {
     "DROP TABLE carbon_data.export_log CASCADE": "lacks carbon_data.export_log, made by",
     "DROP TABLE carbon_data.staging_dim_region": "lacks carbon_data.staging_dim_region, made by",
     "ALTER TABLE carbon_data.export_log RENAME TO log": "lacks carbon_data.export_log, made by",
-    "DROP SCHEMA carbon_migrations CASCADE": "holds .* and \\d more, but carbon_migrations knows of no migration",
+    "DROP SCHEMA carbon_migrations CASCADE": "holds .* and \\d+ more, but carbon_migrations knows of no migration",
     "DROP TABLE carbon_migrations.applied_migration": "holds .* but carbon_migrations knows of no migration",
 }
 
