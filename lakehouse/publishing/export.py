@@ -17,6 +17,7 @@ from lakehouse.history.states import LakeVersion
 from lakehouse.lake import commits
 from lakehouse.lake.delta_log import FeedError
 from lakehouse.lake.store import Store
+from lakehouse.lake.tables import GOLD
 from lakehouse.postgres import PostgresTarget, takes_options
 from lakehouse.publishing import checksums, export_log, export_source, mirror, staging, verification
 from lakehouse.publishing.checksums import Checksums
@@ -189,9 +190,9 @@ def _changes(published: PublishedTable, last: ExportRecord | None) -> _Rows:
 
 
 def _report(exported: Exported) -> dict[str, int]:
-    """The days' counts, and those of the other tables that are not zero."""
+    """The days' counts, then those of the other tables that are not zero."""
     counts: dict[str, int] = {}
-    for name, done in exported.items():
+    for name, done in sorted(exported.items(), key=lambda item: item[0] != GOLD.short_name):
         prefix = PREFIXES.get(name, f"{name}_")
         shown = {
             what: number for what, number in done.as_dict().items() if not prefix or (number and what != "unchanged")
