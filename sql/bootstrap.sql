@@ -1,5 +1,5 @@
 -- What the migrations themselves need, in a schema of its own: carbon_data stays what an analyst sees, and can be
--- made by the first migration like everything in it. Run by the migrator when one of the three tables is not there.
+-- made by the first migration like everything in it. Run by the migrator when one of the two tables is not there.
 
 DO $$
 BEGIN
@@ -10,13 +10,6 @@ BEGIN
 END
 $$;
 COMMENT ON SCHEMA carbon_migrations IS 'Which SQL files the lakehouse has applied to this database';
-
-CREATE TABLE IF NOT EXISTS carbon_migrations.alembic_version (
-    version_num VARCHAR(32) NOT NULL,
-    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
-);
-COMMENT ON TABLE carbon_migrations.alembic_version IS 'Alembic''s pointer to the newest applied migration; one row';
-COMMENT ON COLUMN carbon_migrations.alembic_version.version_num IS 'Number of the migration';
 
 CREATE TABLE IF NOT EXISTS carbon_migrations.applied_migration (
     name       TEXT        NOT NULL,
@@ -38,10 +31,3 @@ COMMENT ON TABLE carbon_migrations.applied_definitions IS
 COMMENT ON COLUMN carbon_migrations.applied_definitions.fingerprint IS
     'SHA-256 of the files under sql/views and sql/roles, the newest migration and the groups that exist, hexadecimal';
 COMMENT ON COLUMN carbon_migrations.applied_definitions.applied_at IS 'When their transaction began';
-
--- Alembic's pointer follows from the record, if only the pointer was lost.
-INSERT INTO carbon_migrations.alembic_version (version_num)
-SELECT left(max(name), 4)
-FROM carbon_migrations.applied_migration
-WHERE NOT EXISTS (SELECT FROM carbon_migrations.alembic_version)
-HAVING count(*) > 0;

@@ -20,8 +20,8 @@ A day's figures are summed exactly from its half-hours, divided and rounded once
 
 - The nine `fuel_*` means of a day sum to 99.9 to 100.1, not always to 100: the API rounds every share to one decimal,
   so those of a half-hour sum to 99.8 to 100.2, and each mean is rounded by itself.
-- PostgreSQL's view `monthly` weighs the days' rounded means by their half-hours and rounds the result: up to 0.01 off
-  the mean of the half-hours. For an exact month, ask `silver.regional_half_hourly`.
+- A mean over days of their rounded means is up to 0.01 off the mean of the half-hours. For a month, ask PostgreSQL's
+  table `carbon_intensity_monthly` or its view `monthly`, which are exact: of the half-hours, rounded once.
 - PostgreSQL's view `low_carbon_share` adds the days' rounded means of two to five fuels: each sum is up to 0.005 a fuel
   off."""
 

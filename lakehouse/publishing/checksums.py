@@ -1,46 +1,67 @@
 """What proves a table equal to its copy: a checksum of each part, whatever the order of rows. Pure.
 
-A row's text is its columns in table order, each as text, joined by ``|``: a date as ``2024-02-29``, a boolean as
-``true``, a decimal with all its places, null as ``\\N``. In a string, ``\\`` and ``|`` have a ``\\`` before them, so
-different rows have different texts. The row's number is the first 60 bits of the SHA-256 of that text in UTF-8, and
-the checksum is the sum of the rows' numbers. ``sql/export/checksums.sql`` computes the same in PostgreSQL.
+A part is a month of the table's date, or all of a table that has none. Its checksum is how many rows it has, and the
+sum of their numbers (``row_text``); PostgreSQL and this process compute it by the same statement.
 """
 
-from functools import reduce
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from lakehouse.lake import duck
-from lakehouse.lake.tables import DIM_REGION, GOLD, Table
-from lakehouse.publishing.export_log import REGIONS, Checksum
-
-HEX_DIGITS = 15
-"""60 bits: they fit into a signed 64-bit number, and a sum of 10^20 of them into one of 128 bits."""
+from lakehouse.lake.tables import Table
+from lakehouse.publishing import statements
 
 
-def of_parts(days: pa.Table, regions: pa.Table) -> dict[str, Checksum]:
-    """The checksum of every month (``2024-02``) of Gold's days, and of ``dim_region``.
+class Part(NamedTuple):
+    """A month (``2024-02``) of a table by its short name; without a month the whole table."""
 
-    The rows are given in the tables' own types.
-    """
-    query = f"""
-        SELECT part, count(*), sum(number) FROM (
-            SELECT strftime(date_recorded, '%Y-%m') AS part, {_number(GOLD)} AS number FROM days
-            UNION ALL SELECT '{REGIONS}', {_number(DIM_REGION)} FROM regions)
-        GROUP BY part ORDER BY part"""  # noqa: S608 (our own names)
+    table: str
+    month: str = ""
+
+    def __str__(self) -> str:
+        """As ``carbon_intensity_daily 2024-02``."""
+        return f"{self.table} {self.month}".rstrip()
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """How many rows there are, and the sum of their numbers."""
+
+    rows: int
+    total: int
+
+
+Checksums = Mapping[Part, Checksum]
+
+
+def of_rows(table: Table, rows: pa.Table) -> dict[Part, Checksum]:
+    """The checksum of every part of a table; the rows are given in the table's own types."""
+    if not len(rows):
+        return {}
     with duck.connect() as database:
-        database.register("days", days).register("regions", regions)
-        return {part: Checksum(rows, int(total)) for part, rows, total in database.execute(query).fetchall()}
+        database.register("published", rows)
+        return parts(table, database.execute(statements.checksum_in_duckdb(table, "published")).fetchall())
 
 
-def _number(table: Table) -> str:
-    """The number of a row of ``table``, as DuckDB's SQL."""
-    texts = ", ".join(_text(column.name, column.type) for column in table.columns)
-    return f"('0x' || substr(sha256(concat_ws('|', {texts})), 1, {HEX_DIGITS}))::BIGINT"
+def parts(table: Table, found: Iterable[Any]) -> dict[Part, Checksum]:
+    """What the statement ``checksum`` found, by part."""
+    return {Part(table.short_name, month): Checksum(int(rows), int(total)) for month, rows, total in found}
 
 
-def _text(name: str, type_: str) -> str:
-    text = f"{name}::VARCHAR"
-    if type_ == "STRING":
-        text = reduce(lambda inner, sign: f"replace({inner}, '{sign}', '\\{sign}')", ("\\", "|"), text)
-    return f"coalesce({text}, '\\N')"
+def of_table(checksums: Checksums, table: Table) -> dict[Part, Checksum]:
+    """Those of one table."""
+    return {part: checksum for part, checksum in checksums.items() if part.table == table.short_name}
+
+
+def total(checksums: Checksums, table: Table) -> Checksum:
+    """The checksum of a whole table."""
+    found = of_table(checksums, table).values()
+    return Checksum(sum(part.rows for part in found), sum(part.total for part in found))
+
+
+def differing(some: Checksums, others: Checksums) -> list[Part]:
+    """The parts that are not the same in both, in order."""
+    return sorted(part for part in {*some, *others} if some.get(part) != others.get(part))

@@ -1,13 +1,13 @@
 """Gold into PostgreSQL: stage by JDBC what changed, then one transaction that commits only what is proven equal.
 
-Which rows are staged is a matter of speed alone. Before its COMMIT the transaction compares the checksums of the
-result with those of Gold; where they differ, all of Gold is staged instead.
+Which rows are staged is a matter of speed alone. Before its COMMIT the transaction compares the checksums of every
+published table with those of Gold; where they differ, all rows of all tables are staged instead.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 from sqlalchemy import Connection
@@ -16,13 +16,15 @@ from lakehouse.history import restore
 from lakehouse.history.states import LakeVersion
 from lakehouse.lake import commits
 from lakehouse.lake.delta_log import FeedError
-from lakehouse.lake.tables import DIM_REGION, GOLD
+from lakehouse.lake.store import Store
+from lakehouse.lake.tables import GOLD
 from lakehouse.postgres import PostgresTarget, probe
-from lakehouse.publishing import export_log, gold_versions, mirror, staging, verification
+from lakehouse.publishing import checksums, export_log, export_source, mirror, staging, verification
+from lakehouse.publishing.checksums import Checksums
 from lakehouse.publishing.database import database
-from lakehouse.publishing.export_log import Checksum, Exported, ExportRecord
-from lakehouse.publishing.gold_versions import ExportSource
-from lakehouse.publishing.mirror import ProofError
+from lakehouse.publishing.export_log import PREFIXES, Exported, ExportRecord
+from lakehouse.publishing.export_source import ExportSource, PublishedTable
+from lakehouse.publishing.mirror import ProofError, Staged
 from lakehouse.run_context import RunContext, StageReport
 from lakehouse.settings import Settings
 
@@ -52,7 +54,7 @@ def publish(
         UsageError: Gold has no such version.
         PostgresError: the server refuses or is gone; what was published before stays whole.
         LakeLockedError: another export is at work.
-        LossError: the newest Gold would delete more of PostgreSQL's days than a run may.
+        LossError: the newest Gold would delete more of a table's rows in PostgreSQL than a run may.
     """
     with database(settings) as where:
         where.prepare()
@@ -60,97 +62,140 @@ def publish(
             mirror.clear_staging(connection)
             last = export_log.last_export(connection)
             if state is not None:
-                wanted = gold_versions.of_state(context.store, state, since=last.gold if last else None)
-                wanted = replace(wanted, lake_version=state.lake_version)
+                source = export_source.of_state(context.store, state, since=last.state if last else None)
             elif repair and version is None and last is not None:
-                wanted = gold_versions.exported(context.store, settings, last.gold)
+                source = export_source.exported(context.store, settings, last.state)
             else:
-                wanted = gold_versions.at(context.store, version, since=last.gold if last else None)
-                wanted = replace(wanted, lake_version=context.lake_version if version is None else None)
-                if version is None and commits.newest_stage(wanted.days.newest_commits()) != restore.STAGE:
-                    wanted = replace(wanted, may_delete=context.max_deleted_share)  # nobody has named this Gold
-            done = _bring(wanted, last, connection, where.target, context.run_id, full=full)
-    reads = {GOLD.name: wanted.days.version, DIM_REGION.name: wanted.regions.version}
-    return StageReport("export", None, _counts(done), reads, outcome=f"PostgreSQL equals {wanted.title}")
+                source = _of_lake(context, last, version)
+            if source.missing:
+                log.warning("%s comes without %s: PostgreSQL's are empty", source.title, ", ".join(source.missing))
+            counts = _Export(context.store, connection, where.target, context.run_id, source, last).run(full=full)
+    reads = {published.table.name: published.pin.version for published in source.tables if published.pin}
+    return StageReport("export", None, _report(counts), reads, outcome=f"PostgreSQL equals {source.title}")
 
 
-def _bring(
-    wanted: ExportSource,
-    last: ExportRecord | None,
-    connection: Connection,
-    target: PostgresTarget,
-    run_id: str,
-    *,
-    full: bool,
-) -> Exported:
-    """Find out what has to be staged, at least; stage it and apply it."""
-    is_new = full or last is None or not last.is_proven or replace(last.gold, lake_version=None) != wanted.gold
-    with ThreadPoolExecutor(1) as beside:
-        proof = beside.submit(wanted.checksums) if is_new else None  # while PostgreSQL sums its rows up
-        found = mirror.checksums(connection)
-        is_known = False
-        if last is not None and last.is_proven:
-            if not last.is_whole(found):
-                _warn(wanted, last, connection, found)
-            elif not is_new:
-                return last.counts.untouched()
-            else:
-                is_known = wanted.reaches(last.gold)
-        expected = proof.result() if proof is not None else wanted.checksums()
-    if last is not None and is_known and not full:
-        try:
-            days = staging.changed(wanted.rows(GOLD), wanted.changed_since(last.gold))
-            return _replace(days, wanted, connection, target, run_id, expected)
-        except (ProofError, FeedError) as error:
-            log.info("The changes alone do not do (%s); all of Gold is staged.", error)
-    return _replace(staging.everything(wanted.rows(GOLD)), wanted, connection, target, run_id, expected, full=True)
+def _of_lake(context: RunContext, last: ExportRecord | None, version: int | None) -> ExportSource:
+    """The lake's own Gold. Of one that nobody has named, a run may delete no more than its share."""
+    source = export_source.at(context.store, version, since=last.state if last else None)
+    if version is not None:
+        return source
+    source = replace(source, lake_version=context.lake_version)
+    gold = source.gold.snapshot
+    is_restored = gold is not None and commits.newest_stage(gold.newest_commits()) == restore.STAGE
+    return source if is_restored else replace(source, may_delete=context.max_deleted_share)
 
 
-def _replace(
-    days: pa.Table,
-    wanted: ExportSource,
-    connection: Connection,
-    target: PostgresTarget,
-    run_id: str,
-    proof: Mapping[str, Checksum],
-    *,
-    full: bool = False,
-) -> Exported:
-    staging.refuse_unstorable(GOLD, days)
-    staging.refuse_unstorable(DIM_REGION, wanted.rows(DIM_REGION))
-    mirror.clear_staging(connection)
-    staging.stage_days(wanted.store.frame(days), run_id, probe(target))
-    with connection.begin():
-        staging.stage_regions(connection, wanted.regions, run_id)
-        return mirror.apply_staged(
-            connection,
-            run_id=run_id,
-            gold=replace(wanted.gold, lake_version=wanted.lake_version),
-            full=full,
-            staged_rows=len(days) if full else None,
-            proof=proof,
-            may_delete=wanted.may_delete,
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """What is to be staged of a table: rows with ``is_deleted``, all of them or those that may have changed."""
+
+    published: PublishedTable
+    rows: pa.Table
+    is_full: bool
+
+
+@dataclass(frozen=True)
+class _Export:
+    """One export of ``source``, on the connection that holds the exporters' lock."""
+
+    store: Store
+    connection: Connection
+    target: PostgresTarget
+    run_id: str
+    source: ExportSource
+    last: ExportRecord | None
+
+    def run(self, *, full: bool) -> Exported:
+        """Find out which tables differ from Gold; stage what may have changed in them, and apply it."""
+        tables = self.source.tables
+        proven = self.last if self.last is not None and self.last.is_proven else None
+        moved = [each for each in tables if full or proven is None or not _is_as_in(proven, each)]
+        with ThreadPoolExecutor(1) as background:
+            reading = background.submit(lambda: [each.checksums for each in moved])  # while PostgreSQL sums its rows up
+            found = mirror.read_checksums(self.connection)
+            edited = [each for each in tables if proven is not None and not proven.is_whole(each.table, found)]
+            if proven is not None and edited:
+                self._warn(proven, found)
+            elif proven is not None and not full and proven.is_of(self.source.state):
+                return {name: counts.untouched() for name, counts in proven.counts.items()}
+            reading.result()
+        own = {each: checksums.of_table(found, each.table) for each in tables}
+        wanted = {each: each.checksums if each in moved or each in edited else own[each] for each in tables}
+        proof = {part: checksum for each in tables for part, checksum in wanted[each].items()}
+        if not full:
+            try:
+                different = [each for each in tables if own[each] != wanted[each]]
+                return self._replace([_changes(each, None if each in edited else proven) for each in different], proof)
+            except (ProofError, FeedError) as error:
+                log.info("The changes alone do not do (%s); all of Gold is staged.", error)
+        return self._replace([_everything(each) for each in tables], proof)
+
+    def _replace(self, staged: Sequence[_Rows], proof: Checksums) -> Exported:
+        """Stage these rows and make PostgreSQL equal to Gold with them."""
+        with_rows = [each for each in staged if len(each.rows)]
+        for each in with_rows:
+            staging.refuse_unstorable(each.published.table, each.rows)
+        mirror.clear_staging(self.connection)
+        if with_rows:
+            target = probe(self.target)
+            for each in with_rows:
+                frame, count = self.store.frame(each.rows), len(each.rows)
+                staging.stage_rows(frame, each.published.table, self.run_id, target, count=count)
+        with self.connection.begin():
+            return mirror.apply_staged(
+                self.connection,
+                run_id=self.run_id,
+                state=self.source.state,
+                staged=[Staged(each.published.table, each.is_full, len(each.rows)) for each in staged],
+                proof=proof,
+                may_delete=self.source.may_delete,
+            )
+
+    def _warn(self, last: ExportRecord, found: Checksums) -> None:
+        """Name rows that somebody changed in PostgreSQL since the last export, before they are put right."""
+        named: list[str] = []
+        exported = self.source.as_exported(last.state)
+        if exported is not None:
+            differing = verification.differences(self.connection, exported, found)
+            named = [str(difference) for difference in differing[:SHOWN]]
+            if len(differing) > SHOWN:
+                named.append(f"and {len(differing) - SHOWN:,} more")
+        log.warning(
+            "Rows were changed in PostgreSQL since the export of Gold version %d; they are put right%s",
+            last.state.gold.version,
+            "".join(f"\n  {line}" for line in named),
         )
 
 
-def _warn(wanted: ExportSource, last: ExportRecord, connection: Connection, found: Mapping[str, Checksum]) -> None:
-    """Name rows that somebody changed in PostgreSQL since the last export, before they are put right."""
-    named: list[str] = []
-    if wanted.knows(last.gold):
-        then = gold_versions.at(wanted.store, last.gold.version)
-        differing = verification.differences(connection, then, then.checksums(), found)
-        named = [str(difference) for difference in differing[:SHOWN]]
-        if len(differing) > SHOWN:
-            named.append(f"and {len(differing) - SHOWN:,} more")
-    log.warning(
-        "Rows were changed in PostgreSQL since the export of Gold version %d; they are put right%s",
-        last.gold.version,
-        "".join(f"\n  {line}" for line in named),
-    )
+def _is_as_in(last: ExportRecord, published: PublishedTable) -> bool:
+    """Whether the last export brought this very version of a table, or none where the lake held none."""
+    return last.state.tables.get(published.table.short_name) == published.pin
 
 
-def _counts(done: Exported) -> dict[str, int]:
-    """The days' counts, and those of the regions that are not zero."""
-    names = ("inserted", "updated", "deleted")
-    counts = {name: getattr(done.days, name) for name in (*names, "unchanged")}
-    return counts | {f"regions_{name}": n for name in names if (n := getattr(done.regions, name))}
+def _everything(published: PublishedTable) -> _Rows:
+    return _Rows(published, staging.everything(published.rows), is_full=True)
+
+
+def _changes(published: PublishedTable, last: ExportRecord | None) -> _Rows:
+    """The rows that changed since the last export; all of them where it cannot be told.
+
+    Raises:
+        FeedError: the change feed cannot be read.
+    """
+    pin = last.state.tables.get(published.table.short_name) if last is not None else None
+    if pin is None or not published.reaches(pin):
+        return _everything(published)
+    rows = staging.changed(published.table, published.rows, published.changed_since(pin))
+    return _Rows(published, rows, is_full=False)
+
+
+def _report(exported: Exported) -> dict[str, int]:
+    """The days' counts, then those of the other tables that are not zero."""
+    counts: dict[str, int] = {}
+    for name, done in sorted(exported.items(), key=lambda item: item[0] != GOLD.short_name):
+        prefix = PREFIXES.get(name, f"{name}_")
+        shown = {
+            what: number for what, number in done.as_dict().items() if not prefix or (number and what != "unchanged")
+        }
+        counts |= {f"{prefix}{what}": number for what, number in shown.items()}
+    return counts

@@ -15,7 +15,7 @@ from lakehouse.postgres import ANEW, PostgresTarget
 DATA = "carbon_data"
 RECORD = "carbon_migrations"
 """Where the record of applied migrations is kept; ``sql/bootstrap.sql`` makes it."""
-RECORD_TABLES = frozenset({"alembic_version", "applied_definitions", "applied_migration"})
+RECORD_TABLES = frozenset({"applied_definitions", "applied_migration"})
 SHOWN = 3
 _MADE = re.compile(rf"^CREATE (?:UNLOGGED )?TABLE {DATA}\.(\w+)", re.MULTILINE)
 

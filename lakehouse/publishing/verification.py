@@ -12,13 +12,15 @@ from lakehouse.errors import LakehouseError
 from lakehouse.history import states
 from lakehouse.lake import delta_log
 from lakehouse.lake.store import Store
-from lakehouse.lake.tables import DIM_REGION, GOLD, Table
+from lakehouse.lake.tables import GOLD, PUBLISHED, Table
 from lakehouse.postgres import connect
-from lakehouse.publishing import export_log, gold_versions, migrations, mirror
+from lakehouse.publishing import checksums, export_log, export_source, migrations, mirror
+from lakehouse.publishing.checksums import Checksums, Part
 from lakehouse.publishing.database import database
-from lakehouse.publishing.export_log import REGIONS, Checksum, ExportRecord
-from lakehouse.publishing.gold_versions import ExportSource
-from lakehouse.publishing.statements import load, transaction
+from lakehouse.publishing.export_log import ExportRecord
+from lakehouse.publishing.export_source import ExportSource, PublishedTable
+from lakehouse.publishing.row_text import date_column
+from lakehouse.publishing.statements import of_table, transaction
 from lakehouse.settings import Settings
 from lakehouse.spark import session
 
@@ -49,9 +51,9 @@ class Difference:
 
     def as_row(self) -> dict[str, Any]:
         """For a table of text."""
-        names = {name: self.key.get(name) for name in GOLD.key}
+        key = " ".join(map(str, self.key.values()))
         changed = (f"{name}: {ours} instead of {gold}" for name, (gold, ours) in self.columns.items())
-        return {"table": self.table, **names, "row": self.kind, "columns": "; ".join(changed)}
+        return {"table": self.table, "key": key, "row": self.kind, "columns": "; ".join(changed)}
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -61,15 +63,23 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verified:
-    """What a comparison of PostgreSQL with Gold at ``gold_version`` found; of ``release``, None for the lake's own."""
+    """What a comparison of PostgreSQL with Gold at ``gold_version`` found; of ``release``, None for the lake's own.
+
+    ``tables``: the rows of each published table by its short name; ``months``: those that Gold has days of.
+    """
 
     gold_version: int
     newest_gold_version: int
     title: str
     release: str | None
-    rows: int
+    tables: Mapping[str, int]
     months: int
     differences: Sequence[Difference]
+
+    @property
+    def rows(self) -> int:
+        """Gold's days in PostgreSQL."""
+        return self.tables[GOLD.short_name]
 
     def describe(self) -> str:
         """One sentence, without its full stop."""
@@ -79,8 +89,8 @@ class Verified:
         is_newest = self.release is None and self.newest_gold_version == self.gold_version
         newer = f"; the lake's Gold is at version {self.newest_gold_version}, `lakehouse export` brings it"
         return (
-            f"PostgreSQL equals {self.title}: {self.rows:,} rows, "
-            f"proven by a checksum for every month ({self.months}) and for the regions{'' if is_newest else newer}"
+            f"PostgreSQL equals {self.title}: {self.rows:,} rows of {GOLD.short_name} and {len(self.tables) - 1} more "
+            f"tables, proven by a checksum for every month ({self.months}){'' if is_newest else newer}"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -91,6 +101,7 @@ class Verified:
             "newest_gold_version": self.newest_gold_version,
             "release": self.release,
             "rows": self.rows,
+            "tables": dict(self.tables),
             "months": self.months,
             "differences": [difference.as_dict() for difference in self.differences],
         }
@@ -118,81 +129,82 @@ def verify(settings: Settings, version: int | None = None, state: str | None = N
                     raise LakehouseError(
                         f"Nothing has been exported to {where.target.safe} yet; run `lakehouse export`."
                     )
-                wanted = _wanted(store, settings, last, version, state)
-                proof, found = wanted.checksums(), mirror.checksums(connection)
-                differing = differences(connection, wanted, proof, found)
+                source = _source(store, settings, last, version, state)
+                found = mirror.read_checksums(connection)
+                differing = differences(connection, source, found)
     newest = delta_log.open_table(settings.path(GOLD.path))
     return Verified(
-        wanted.days.version,
-        newest.version if newest else wanted.days.version,
-        wanted.title,
-        wanted.release,
-        export_log.totals(found)[0].rows,
-        len([part for part in found if part != REGIONS]),
+        source.gold_version,
+        newest.version if newest else source.gold_version,
+        source.title,
+        source.release,
+        {table.short_name: checksums.total(found, table).rows for table in PUBLISHED},
+        len(checksums.of_table(found, GOLD)),
         differing,
     )
 
 
-def _wanted(
+def _source(
     store: Store, settings: Settings, last: ExportRecord, version: int | None, state: str | None
 ) -> ExportSource:
     if state is not None:
-        return gold_versions.of_state(store, states.resolve_version(settings, state))
+        return export_source.of_state(store, states.resolve_version(settings, state))
     if version is not None:
-        return gold_versions.at(store, version)
-    return gold_versions.exported(store, settings, last.gold)
+        return export_source.at(store, version)
+    return export_source.exported(store, settings, last.state)
 
 
-def differences(
-    connection: Connection, wanted: ExportSource, proof: Mapping[str, Checksum], found: Mapping[str, Checksum]
-) -> list[Difference]:
-    """The rows that differ, by table and key; only parts whose checksums differ are read.
+def differences(connection: Connection, source: ExportSource, found: Checksums) -> list[Difference]:
+    """The rows in which PostgreSQL differs from the source, by table and key.
 
-    ``proof`` are Gold's checksums, ``found`` PostgreSQL's.
+    ``found`` are PostgreSQL's checksums; only parts whose checksums differ are read.
     """
-    parts = sorted(part for part in {*proof, *found} if proof.get(part) != found.get(part))
-    differing: list[Difference] = []
-    if months := [part for part in parts if part != REGIONS]:
-        days = wanted.rows(GOLD)
-        days = days.filter(pc.is_in(pc.strftime(days["date_recorded"], "%Y-%m"), pa.array(months)))
-        differing += compared(GOLD, _in_gold(GOLD, days), _ours(connection, GOLD, {"months": months}))
-    if REGIONS in parts:
-        regions = _in_gold(DIM_REGION, wanted.rows(DIM_REGION))
-        differing += compared(DIM_REGION, regions, _ours(connection, DIM_REGION, {}))
+    parts = checksums.differing(source.checksums(), found)
+    differing = [
+        difference
+        for published in sorted(source.tables, key=lambda published: published.table.short_name)
+        if (own := [part for part in parts if part.table == published.table.short_name])
+        for difference in compared(
+            published.table, _gold_rows(published, own), _own_rows(connection, published.table, own)
+        )
+    ]
     if parts and not differing:
-        raise LakehouseError(f"The checksums of {', '.join(parts)} differ, but no row does; please report this.")
+        raise LakehouseError(
+            f"The checksums of {', '.join(map(str, parts))} differ, but no row does; please report this."
+        )
     return differing
 
 
-def compared(table: Table, gold: Rows, ours: Rows) -> list[Difference]:
-    """What differs between rows by key, each in the table's column order."""
+def compared(table: Table, gold: Rows, own: Rows) -> list[Difference]:
+    """What differs between Gold's rows and PostgreSQL's own, each by key and in the table's column order."""
     differing = []
-    for key in sorted({*gold, *ours}):
+    for key in sorted({*gold, *own}):
         named = dict(zip(table.key, key, strict=True))
-        there, here = gold.get(key), ours.get(key)
-        if here is None or there is None:
-            differing.append(Difference(_short(table), named, MISSING if here is None else EXTRA))
+        in_gold, in_postgres = gold.get(key), own.get(key)
+        if in_gold is None or in_postgres is None:
+            differing.append(Difference(table.short_name, named, EXTRA if in_gold is None else MISSING))
             continue
-        columns = {name: (a, b) for name, a, b in zip(table.column_names, there, here, strict=True) if a != b}
+        values = zip(table.column_names, in_gold, in_postgres, strict=True)
+        columns = {name: (theirs, ours) for name, theirs, ours in values if theirs != ours}
         if columns:
-            differing.append(Difference(_short(table), named, DIFFERENT, columns))
+            differing.append(Difference(table.short_name, named, DIFFERENT, columns))
     return differing
 
 
-def _in_gold(table: Table, rows: pa.Table) -> Rows:
+def _gold_rows(published: PublishedTable, parts: Sequence[Part]) -> Rows:
+    table, rows = published.table, published.rows
+    date = date_column(table)
+    if date is not None and len(rows):
+        rows = rows.filter(pc.is_in(pc.strftime(rows[date], "%Y-%m"), pa.array([part.month for part in parts])))
     return _by_key(table, zip(*(rows[name].to_pylist() for name in table.column_names), strict=True))
 
 
-def _ours(connection: Connection, table: Table, parameters: Mapping[str, Any]) -> Rows:
+def _own_rows(connection: Connection, table: Table, parts: Sequence[Part]) -> Rows:
     with transaction(connection):
-        rows = connection.execute(load(f"{_short(table)}_rows"), parameters).all()
+        rows = connection.execute(of_table("rows", table), {"parts": [part.month for part in parts]}).all()
     return _by_key(table, (tuple(row) for row in rows))
 
 
 def _by_key(table: Table, rows: Iterable[tuple[Any, ...]]) -> Rows:
-    """Keys are the first columns of both tables."""
+    """By key, which is the first columns of every published table."""
     return {row[: len(table.key)]: row for row in rows}
-
-
-def _short(table: Table) -> str:
-    return table.name.split(".")[1]

@@ -1,6 +1,6 @@
 -- Three groups; logins are made members of them (GRANT lakehouse_reader TO ann). None can log in itself.
 --   lakehouse_owner   owns everything here and so can migrate it; needs CREATE on the database
---   lakehouse_writer  what an export does: rows of the three tables, and emptying the staging tables
+--   lakehouse_writer  what an export does: rows of the published tables, and emptying the staging tables
 --   lakehouse_reader  the published tables and views
 -- Roles belong to the whole server. Where the login that migrates may not make them, a NOTICE says so and all else
 -- works without them; this file is applied again as soon as an administrator has made them.
@@ -58,24 +58,34 @@ EXCEPTION
 END
 $$;
 
+-- A published table is one that has a staging table.
 DO $$
+DECLARE
+    published text;
 BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'lakehouse_writer') THEN
         GRANT USAGE ON SCHEMA carbon_data, carbon_migrations TO lakehouse_writer;
         GRANT SELECT ON ALL TABLES IN SCHEMA carbon_migrations TO lakehouse_writer;
         GRANT SELECT ON ALL TABLES IN SCHEMA carbon_data TO lakehouse_writer;
-        GRANT INSERT, UPDATE, DELETE
-            ON carbon_data.dim_region, carbon_data.carbon_intensity_daily TO lakehouse_writer;
-        GRANT INSERT ON carbon_data.export_log TO lakehouse_writer;
-        GRANT INSERT, TRUNCATE
-            ON carbon_data.staging_dim_region, carbon_data.staging_carbon_intensity_daily TO lakehouse_writer;
+        GRANT INSERT ON carbon_data.export_log, carbon_data.export_log_table TO lakehouse_writer;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'lakehouse_reader') THEN
         GRANT USAGE ON SCHEMA carbon_data TO lakehouse_reader;
         GRANT SELECT ON ALL TABLES IN SCHEMA carbon_data TO lakehouse_reader;
-        -- a half-staged export is nobody's business
-        REVOKE ALL
-            ON carbon_data.staging_dim_region, carbon_data.staging_carbon_intensity_daily FROM lakehouse_reader;
     END IF;
+    FOR published IN
+        SELECT substr(tablename, length('staging_') + 1)
+        FROM pg_tables
+        WHERE schemaname = 'carbon_data' AND starts_with(tablename, 'staging_')
+    LOOP
+        IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'lakehouse_writer') THEN
+            EXECUTE format('GRANT INSERT, UPDATE, DELETE ON carbon_data.%I TO lakehouse_writer', published);
+            EXECUTE format('GRANT INSERT, TRUNCATE ON carbon_data.%I TO lakehouse_writer', 'staging_' || published);
+        END IF;
+        IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'lakehouse_reader') THEN
+            -- a half-staged export is nobody's business
+            EXECUTE format('REVOKE ALL ON carbon_data.%I FROM lakehouse_reader', 'staging_' || published);
+        END IF;
+    END LOOP;
 END
 $$;

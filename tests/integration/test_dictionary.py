@@ -26,7 +26,7 @@ def test_says_what_every_column_means() -> None:
     assert "| `mix_is_whole` | quarantine | percent, 100 within 0.5 |" in page
     assert "| 13 | London | UKPN London | dno_region | 15 |" in page
     assert "The nine `fuel_*` means of a day sum to 99.9 to 100.1" in page
-    assert "view `monthly` weighs the days' rounded means" in page
+    assert "its view `monthly`, which are exact: of the half-hours, rounded once" in page
     assert all(column.comment.strip() for table in TABLES for column in table.columns)
 
 

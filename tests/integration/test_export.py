@@ -1,6 +1,7 @@
 """PostgreSQL becomes what Gold is at a version: exactly, provably, and by touching what changed."""
 
 import shutil
+import tarfile
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -10,19 +11,22 @@ from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
 from lakehouse.errors import LossError, PostgresError, UsageError
-from lakehouse.lake.tables import DIM_REGION, GOLD
+from lakehouse.lake.tables import DIM_REGION, GOLD, GOLD_MONTHLY, INTENSITY_PROFILE, PUBLISHED
 from lakehouse.postgres import PostgresTarget
-from lakehouse.publishing import checksums, export, migrations, staging
-from lakehouse.publishing.export_log import Checksum
+from lakehouse.publishing import checksums, export, migrations, staging, verification
+from lakehouse.publishing.checksums import Checksum, Part
 from tests.support.export_fixtures import edit, settings_for
 from tests.support.gold_rows import GoldLake
 from tests.support.mirror_rows import (
     BEFORE,
     ENGLAND,
+    FEBRUARY,
     FIRST,
     GB,
+    HALF_HOUR_NUMBER,
     LONDON,
     LONDON_NUMBER,
+    MONTH_NUMBER,
     ODD_DAY,
     ODD_DAY_NUMBER,
     ODD_REGION,
@@ -32,62 +36,82 @@ from tests.support.mirror_rows import (
     SECOND,
     THIRD,
     day,
+    half_hour,
     marks,
+    month,
     published,
     query,
     tuple_counts,
 )
 
 DAYS = BEFORE["days"]
+FORMER_LAKE = Path(__file__).resolve().parents[1] / "data" / "former_lake.tar.xz"
+"""What the release before migration 0005 left beside the database of the fixture ``former_database``."""
 ENGLAND_NUMBER = 0xE0E4ADBE108E089  # printf '%s' '15|England|England|nation|18' | sha256sum
 NOTHING = {"inserted": 0, "updated": 0, "deleted": 0, "unchanged": 3}
 VALUE = Decimal("123.45")
 
 
 def test_sums_rows_as_postgresql_and_the_shell_do(spark: SparkSession):
-    days = spark.createDataFrame([PARTIAL_DAY, ODD_DAY], GOLD.ddl).toArrow()
-    regions = spark.createDataFrame([ODD_REGION, LONDON], DIM_REGION.ddl).toArrow()
-    assert checksums.of_parts(days, regions) == {
-        "2024-02": Checksum(1, ODD_DAY_NUMBER),
-        "2024-03": Checksum(1, PARTIAL_DAY_NUMBER),
-        "dim_region": Checksum(2, LONDON_NUMBER + ODD_REGION_NUMBER),
+    rows = {
+        DIM_REGION.name: [ODD_REGION, LONDON],
+        GOLD.name: [PARTIAL_DAY, ODD_DAY],
+        INTENSITY_PROFILE.name: [half_hour(13, 0)],
+        GOLD_MONTHLY.name: [month(13, FEBRUARY)],
+    }
+    found = {}
+    for table in PUBLISHED:
+        found |= checksums.of_rows(table, spark.createDataFrame(rows[table.name], table.ddl).toArrow())
+    assert found == {
+        Part("carbon_intensity_daily", "2024-02"): Checksum(1, ODD_DAY_NUMBER),
+        Part("carbon_intensity_daily", "2024-03"): Checksum(1, PARTIAL_DAY_NUMBER),
+        Part("dim_region"): Checksum(2, LONDON_NUMBER + ODD_REGION_NUMBER),
+        Part("intensity_profile", "2024-02"): Checksum(1, HALF_HOUR_NUMBER),
+        Part("carbon_intensity_monthly", "2024-02"): Checksum(1, MONTH_NUMBER),
     }
 
 
-def test_fills_an_empty_database_and_logs_which_gold_it_equals(
-    any_database: PostgresTarget, gold_lake: GoldLake, publish
-):
+def test_fills_an_fresh_database_and_logs_which_gold_it_equals(database: PostgresTarget, gold_lake: GoldLake, publish):
     gold_lake.fill([ODD_DAY], [LONDON, ENGLAND, ODD_REGION])
-    assert publish(any_database) == {"inserted": 4, "updated": 0, "deleted": 0, "unchanged": 0, "regions_inserted": 3}
+    assert publish(database) == {
+        **{"inserted": 4, "updated": 0, "deleted": 0, "unchanged": 0},
+        **{"regions_inserted": 3, "intensity_profile_inserted": 2, "carbon_intensity_monthly_inserted": 2},
+    }
     columns = "shortname, intensity_avg, index_mode, fuel_biomass, fuel_wind, is_complete, intensity_min"
     assert query(
-        any_database,
+        database,
         f"SELECT {columns} FROM carbon_data.carbon_intensity_daily WHERE regionid = 18 ORDER BY date_recorded",
     ) == [
         ("GB", VALUE, "moderate", Decimal("11.11"), Decimal("11.11"), True, 90),
         ("Größe |\\N", Decimal("-0.50"), "very low", Decimal("0.00"), Decimal("100.00"), True, -5),
     ]
-    assert query(any_database, "SELECT shortname, parent_regionid FROM carbon_data.dim_region ORDER BY regionid") == [
+    assert query(database, "SELECT shortname, parent_regionid FROM carbon_data.dim_region ORDER BY regionid") == [
         ("London", 15),
         ("England", 18),
         ("Grö|ß\\e", None),
     ]
     assert query(
-        any_database,
+        database,
         "SELECT gold_version, dim_version, rows_total, regions_inserted, regions_checksum - %s, run_id"
         " FROM carbon_data.export_log" % (LONDON_NUMBER + ODD_REGION_NUMBER),
     ) == [(2, 2, 4, 3, Decimal(ENGLAND_NUMBER), "test-run")]
+    logged = "SELECT table_name, version, table_id, commit_id, rows_total FROM carbon_data.export_log_table"
+    pins = {table.short_name: gold_lake.context.snapshot(table).pin for table in PUBLISHED}
+    rows = {"dim_region": 3, "carbon_intensity_daily": 4, "intensity_profile": 2, "carbon_intensity_monthly": 2}
+    assert sorted(query(database, logged)) == sorted(
+        (name, pin.version, pin.table_id, pin.commit_id, rows[name]) for name, pin in pins.items()
+    )
 
 
-def test_touches_nothing_and_stages_nothing_without_a_change(any_database: PostgresTarget, publish, staged):
-    publish(any_database)
-    before, tuples = marks(any_database), tuple_counts(any_database)
+def test_touches_nothing_and_stages_nothing_without_a_change(database: PostgresTarget, publish, staged):
+    publish(database)
+    before, tuples = marks(database), tuple_counts(database)
     staged.clear()
-    assert publish(any_database) == NOTHING
+    assert publish(database) == NOTHING
     assert staged == []
-    assert marks(any_database) == before
-    assert tuple_counts(any_database) == tuples
-    assert query(any_database, "SELECT count(*) FROM carbon_data.export_log") == [(1,)]
+    assert marks(database) == before
+    assert tuple_counts(database) == tuples
+    assert query(database, "SELECT count(*) FROM carbon_data.export_log") == [(1,)]
 
 
 def test_stages_only_what_changed_in_gold_since(database: PostgresTarget, gold_lake: GoldLake, publish, staged):
@@ -99,10 +123,16 @@ def test_stages_only_what_changed_in_gold_since(database: PostgresTarget, gold_l
     gold_lake.delete(18, FIRST)
     gold_lake.fill([day(18, THIRD)])
     assert publish(database) == {"inserted": 1, "updated": 1, "deleted": 1, "unchanged": 1}
-    assert sorted(staged) == [(13, SECOND, False), (18, FIRST, True), (18, THIRD, False)]
+    assert sorted(row for row in staged if row[0] != "dim_region") == [
+        ("carbon_intensity_daily", 13, SECOND, False),
+        ("carbon_intensity_daily", 18, FIRST, True),
+        ("carbon_intensity_daily", 18, THIRD, False),
+    ]
     assert published(database) == [(13, FIRST, VALUE), (13, SECOND, Decimal("100.00")), (18, THIRD, VALUE)]
     same = [row for row in before if row in marks(database)]
-    assert [row[:3] for row in same if row[0] == "day"] == [("day", 13, "2024-02-28")]
+    assert [row[:2] for row in same if row[0] == "carbon_intensity_daily"] == [
+        ("carbon_intensity_daily", "13 2024-02-28")
+    ]
     assert query(database, "SELECT gold_version, unchanged FROM carbon_data.export_log ORDER BY 1") == [(1, 0), (5, 1)]
 
 
@@ -137,19 +167,29 @@ def test_goes_back_to_a_version_with_its_regions_and_forward_again(
     gold_lake.change(13, SECOND, intensity_avg=Decimal("100.00"))
     gold_lake.delete(18, FIRST)
     gold_lake.fill([day(18, THIRD)], [LONDON, ENGLAND, {**GB, "shortname": "Great Britain"}])
+    gold_lake.replace(INTENSITY_PROFILE, [half_hour(13, 0, n_days=7)])
+    gold_lake.replace(GOLD_MONTHLY, [month(18, THIRD, n_days=8, n_complete_days=8, n_periods=384)])
     newest = [(13, FIRST, VALUE), (13, SECOND, Decimal("100.00")), (18, THIRD, VALUE)]
     name = "SELECT shortname FROM carbon_data.dim_region WHERE regionid = 18"
+    others = "SELECT n_days FROM carbon_data.intensity_profile UNION SELECT n_days FROM carbon_data.monthly ORDER BY 1"
     publish(database)
     assert (published(database), query(database, name)) == (newest, [("Great Britain",)])
+    assert query(database, others) == [(7,), (8,)]
     counts = publish(database, version=1)
-    assert counts == {"inserted": 1, "updated": 1, "deleted": 1, "unchanged": 1, "regions_updated": 1}
+    assert counts == {
+        **{"inserted": 1, "updated": 1, "deleted": 1, "unchanged": 1, "regions_updated": 1},
+        **{"intensity_profile_inserted": 1, "intensity_profile_updated": 1},
+        **{"carbon_intensity_monthly_inserted": 2, "carbon_intensity_monthly_deleted": 1},
+    }
+    assert query(database, others) == [(29,)]
     assert published(database) == [(13, FIRST, VALUE), (13, SECOND, VALUE), (18, FIRST, VALUE)]
     assert query(database, name) == [("GB",)]
     assert publish(database, version=1) == NOTHING
     publish(database)
     assert (published(database), query(database, name)) == (newest, [("Great Britain",)])
     publish(database, version=0)
-    assert published(database) == query(database, "SELECT * FROM carbon_data.dim_region") == []
+    for table in PUBLISHED:
+        assert query(database, f"SELECT * FROM carbon_data.{table.short_name}") == []
 
 
 def test_refuses_a_version_that_gold_has_not(database: PostgresTarget, publish):
@@ -165,7 +205,9 @@ FOUND = [
     "carbon_intensity_daily 18 2024-02-28: intensity_avg is 100.00, in Gold 123.45, "
     "index_mode is höher, in Gold moderate",
     "dim_region 13: parent_regionid is None, in Gold 15",
+    "intensity_profile 13 2024-02-01 0: n_days is 1, in Gold 29",
 ]
+OTHERS_UPDATED = {"regions_updated": 1, "intensity_profile_updated": 1}
 
 
 def test_names_and_puts_right_what_hands_changed(database: PostgresTarget, publish, caplog):
@@ -174,7 +216,7 @@ def test_names_and_puts_right_what_hands_changed(database: PostgresTarget, publi
     edit(database)
     caplog.clear()
     counts = publish(database)
-    assert counts == {"inserted": 1, "updated": 1, "deleted": 1, "unchanged": 1, "regions_updated": 1}
+    assert counts == {"inserted": 1, "updated": 1, "deleted": 1, "unchanged": 1, **OTHERS_UPDATED}
     assert caplog.messages == [
         "\n  ".join(["Rows were changed in PostgreSQL since the export of Gold version 1; they are put right", *FOUND])
     ]
@@ -208,16 +250,17 @@ def test_stages_everything_when_a_hand_edits_while_it_exports(
     publish(database)
     gold_lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
     staged.clear()
-    stage_days = staging.stage_days
+    stage_rows = staging.stage_rows
 
-    def edited_meanwhile(rows, run_id, target):
+    def edited_meanwhile(rows, table, run_id, target, *, count):
         if len(staged) == 0:
             edit(database)
-        stage_days(rows, run_id, target)
+        stage_rows(rows, table, run_id, target, count=count)
 
-    monkeypatch.setattr(staging, "stage_days", edited_meanwhile)
-    assert publish(database) == {"inserted": 1, "updated": 2, "deleted": 1, "unchanged": 0, "regions_updated": 1}
-    assert sorted(staged) == [(13, FIRST, False), *((row["regionid"], row["date_recorded"], False) for row in DAYS)]
+    monkeypatch.setattr(staging, "stage_rows", edited_meanwhile)
+    assert publish(database) == {"inserted": 1, "updated": 2, "deleted": 1, "unchanged": 0, **OTHERS_UPDATED}
+    days = [row[1:] for row in staged if row[0] == "carbon_intensity_daily"]
+    assert sorted(days) == [(13, FIRST, False), *((row["regionid"], row["date_recorded"], False) for row in DAYS)]
     assert published(database) == [(13, FIRST, Decimal("90.00")), (13, SECOND, VALUE), (18, FIRST, VALUE)]
 
 
@@ -234,7 +277,9 @@ def test_commits_nothing_when_the_server_alters_what_it_stores(database: Postgre
         """,
     )
     gold_lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
-    with pytest.raises(PostgresError, match=r"would differ from Gold in 2024-02; nothing changed\."):
+    with pytest.raises(
+        PostgresError, match=r"would differ from Gold in carbon_intensity_daily 2024-02; nothing changed\."
+    ):
         publish(database)
     assert published(database) == before
     assert query(database, "SELECT count(*) FROM carbon_data.staging_carbon_intensity_daily WHERE run_id IS NULL") == [
@@ -281,17 +326,17 @@ def test_names_a_day_whose_region_is_not_there(database: PostgresTarget, gold_la
 
 
 def test_exports_as_the_writer_into_what_the_owner_migrated(
-    empty_database: PostgresTarget, new_login, gold_lake: GoldLake, lake_root: str
+    fresh_database: PostgresTarget, new_login, gold_lake: GoldLake, lake_root: str
 ):
-    alone = new_login(empty_database)
+    alone = new_login(fresh_database)
     with pytest.raises(PostgresError, match=r"lacks 0001_regions_and_days\.sql, .*LAKEHOUSE_POSTGRES__OWNER_URL"):
         export.publish(gold_lake.context, settings_for(alone, lake_root))
-    migrations.migrate(empty_database)
-    writer = new_login(empty_database, "lakehouse_writer")
-    for chosen in (settings_for(writer, lake_root), settings_for(writer, lake_root, owner=empty_database)):
-        edit(empty_database, "DELETE FROM carbon_data.carbon_intensity_daily")
+    migrations.migrate(fresh_database)
+    writer = new_login(fresh_database, "lakehouse_writer")
+    for chosen in (settings_for(writer, lake_root), settings_for(writer, lake_root, owner=fresh_database)):
+        edit(fresh_database, "DELETE FROM carbon_data.carbon_intensity_daily")
         assert export.publish(gold_lake.context, chosen).counts["inserted"] == 3
-    assert published(empty_database) == [(13, FIRST, VALUE), (13, SECOND, VALUE), (18, FIRST, VALUE)]
+    assert published(fresh_database) == [(13, FIRST, VALUE), (13, SECOND, VALUE), (18, FIRST, VALUE)]
 
 
 def test_deletes_no_more_days_than_a_run_may_unless_this_gold_is_named(
@@ -306,3 +351,55 @@ def test_deletes_no_more_days_than_a_run_may_unless_this_gold_is_named(
     newest = gold_lake.context.snapshot(GOLD).version
     done = export.publish(careful, settings_for(database, lake_root), version=newest)
     assert done.counts["deleted"] == 1
+
+
+def test_takes_a_table_that_the_lake_does_not_hold_for_empty_and_says_so(
+    database: PostgresTarget, gold_lake: GoldLake, publish, caplog
+):
+    publish(database)
+    for table in (INTENSITY_PROFILE, GOLD_MONTHLY):
+        shutil.rmtree(gold_lake.context.store.path(table))
+    caplog.clear()
+    assert publish(database) == {**NOTHING, "intensity_profile_deleted": 2, "carbon_intensity_monthly_deleted": 2}
+    assert caplog.messages == [
+        "Gold version 1 comes without gold.intensity_profile, gold.carbon_intensity_monthly: PostgreSQL's are empty"
+    ]
+    assert publish(database) == NOTHING
+    assert query(database, "SELECT count(*) FROM carbon_data.export_log") == [(2,)]
+
+
+def test_stages_no_table_but_the_one_that_changed(database: PostgresTarget, gold_lake: GoldLake, publish, staged):
+    publish(database)
+    before = [row[:-1] for row in marks(database)]
+    staged.clear()
+    gold_lake.replace(GOLD_MONTHLY, [*BEFORE["months"], month(13, THIRD)])
+    assert publish(database) == {**NOTHING, "carbon_intensity_monthly_inserted": 1}
+    assert {row[0] for row in staged} == {"carbon_intensity_monthly"}
+    assert set(before) < {row[:-1] for row in marks(database)}  # a row that refers to a region locks it
+
+
+def test_leaves_what_the_release_before_exported_as_it_is_and_goes_on(
+    spark: SparkSession, former_database: PostgresTarget, tmp_path: Path, staged
+):
+    with tarfile.open(FORMER_LAKE) as packed:
+        packed.extractall(tmp_path, filter="data")
+    former = GoldLake(spark, str(tmp_path / "lake"))
+    chosen = settings_for(former_database, former.context.store.root)
+    days = "SELECT regionid, xmin::text, ctid::text FROM carbon_data.carbon_intensity_daily ORDER BY ctid"
+    before = query(former_database, days)
+    assert export.publish(former.context, chosen).counts == {"inserted": 0, "updated": 0, "deleted": 0, "unchanged": 36}
+    assert (query(former_database, days), staged) == (before, [])
+    assert query(former_database, "SELECT max(export_id) FROM carbon_data.export_log") == [(2,)]
+    found = verification.verify(chosen)
+    assert (found.differences, found.rows, found.months) == ([], 36, 1)
+    former.context.store.prepare(INTENSITY_PROFILE)
+    former.replace(INTENSITY_PROFILE, [half_hour(13, 0)])
+    assert export.publish(former.context, chosen).counts == {
+        **NOTHING,
+        "unchanged": 36,
+        "intensity_profile_inserted": 1,
+    }
+    assert query(former_database, days) == before
+    assert {row[0] for row in staged} == {"intensity_profile"}
+    assert export.publish(former.context, chosen, version=1).counts["updated"] == 18
+    assert query(former_database, "SELECT count(*) FROM carbon_data.intensity_profile") == [(0,)]

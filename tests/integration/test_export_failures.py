@@ -95,12 +95,12 @@ def test_names_a_password_that_was_changed_between_both_connections(
     changed: PostgresTarget, gold_lake: GoldLake, new_login, monkeypatch
 ):
     writer = new_login(changed, "lakehouse_writer")
-    stage_days = staging.stage_days
-    monkeypatch.setattr(
-        staging,
-        "stage_days",
-        lambda rows, run_id, target: stage_days(rows, run_id, replace(target, password=WRONG)),
-    )
+    stage_rows = staging.stage_rows
+
+    def with_another_password(rows, table, run_id, target, *, count) -> None:
+        stage_rows(rows, table, run_id, replace(target, password=WRONG), count=count)
+
+    monkeypatch.setattr(staging, "stage_rows", with_another_password)
     failed = failure(gold_lake, replace(writer, password=writer.password))
     assert "the login was refused; check user and password (28P01" in str(failed)
     assert WRONG not in "".join(traceback.format_exception(failed))
@@ -132,10 +132,10 @@ def test_survives_a_server_that_dies_after_staging(gold_lake: GoldLake, lake_roo
     with server as target:
         export.publish(gold_lake.context, chosen)
         gold_lake.change(13, FIRST, intensity_avg=NEW)
-        stage_days = staging.stage_days
+        stage_rows = staging.stage_rows
 
-        def then_die(rows, run_id, target) -> None:
-            stage_days(rows, run_id, target)
+        def then_die(rows, table, run_id, target, *, count) -> None:
+            stage_rows(rows, table, run_id, target, count=count)
             running = server.cluster.postmaster()
             assert running is not None
             with connect(target) as connection:
@@ -145,7 +145,7 @@ def test_survives_a_server_that_dies_after_staging(gold_lake: GoldLake, lake_roo
                     os.kill(pid, signal.SIGKILL)
 
         with monkeypatch.context() as patched:
-            patched.setattr(staging, "stage_days", then_die)
+            patched.setattr(staging, "stage_rows", then_die)
             with pytest.raises(PostgresError, match="ended the session; run the command again"):
                 export.publish(gold_lake.context, chosen)
         with server as again:

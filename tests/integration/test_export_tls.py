@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from lakehouse.errors import PostgresError
+from lakehouse.lake.tables import GOLD
 from lakehouse.postgres import EmbeddedPostgres, PostgresTarget, cluster
 from lakehouse.postgres.binaries import system_binaries
 from lakehouse.publishing import export, mirror, staging
@@ -96,10 +97,9 @@ def test_refuses_a_server_that_it_cannot_verify(
     fields = {**change, "sslrootcert": file if file == "system" else str(certificates / file)}
     with pytest.raises(PostgresError) as by_libpq, mirror.export_lock(replace(tls_server, **fields)):
         pass
+    rows = gold_lake.days().withColumn("is_deleted", F.lit(False))
     with pytest.raises(PostgresError) as by_jdbc:
-        staging.stage_days(
-            gold_lake.days().withColumn("is_deleted", F.lit(False)), "run", replace(tls_server, **fields)
-        )
+        staging.stage_rows(rows, GOLD, "run", replace(tls_server, **fields), count=3)
     for refusal, reason in zip((by_libpq, by_jdbc), reasons, strict=True):
         assert reason in str(refusal.value)
         assert tls_server.password not in str(refusal.value)

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from lakehouse import cli
-from lakehouse.lake.tables import DIM_REGION
+from lakehouse.lake.tables import DIM_REGION, PUBLISHED
 from lakehouse.postgres import PostgresTarget
 from lakehouse.publishing.verification import Difference, compared
 from lakehouse.spark import session
@@ -57,7 +57,8 @@ def test_proves_without_spark_that_postgresql_equals_gold(
     assert call("export", "--verify") == (
         0,
         "",
-        "PostgreSQL equals Gold version 1: 3 rows, proven by a checksum for every month (1) and for the regions\n",
+        "PostgreSQL equals Gold version 1: 3 rows of carbon_intensity_daily and 3 more tables, "
+        "proven by a checksum for every month (1)\n",
     )
     assert marks(database) == before
 
@@ -83,14 +84,18 @@ def test_shows_each_difference_and_repairs_it(call: Call, database: PostgresTarg
     wrong = marks(database)
     code, out, said = call("export", "--verify", "--json")
     assert code == 3
-    assert "error: PostgreSQL differs from Gold version 1 in 4 rows; `lakehouse export --repair` makes it equal" in said
+    assert "error: PostgreSQL differs from Gold version 1 in 5 rows; `lakehouse export --repair` makes it equal" in said
     found = json.loads(out)
     assert (found["is_equal"], found["rows"], found["months"]) == (False, 3, 2)
+    assert found["tables"] == {
+        **{"dim_region": 3, "carbon_intensity_daily": 3, "intensity_profile": 2, "carbon_intensity_monthly": 2}
+    }
     assert [(row["table"], row["key"], row["row"]) for row in found["differences"]] == [
         ("carbon_intensity_daily", {"regionid": 13, "date_recorded": "1999-01-01"}, "extra"),
         ("carbon_intensity_daily", {"regionid": 13, "date_recorded": "2024-02-29"}, "missing"),
         ("carbon_intensity_daily", {"regionid": 18, "date_recorded": "2024-02-28"}, "different"),
         ("dim_region", {"regionid": 13}, "different"),
+        ("intensity_profile", {"regionid": 13, "month": "2024-02-01", "half_hour": 0}, "different"),
     ]
     assert found["differences"][2]["columns"] == {
         "intensity_avg": {"gold": 123.45, "postgresql": 100.0},
@@ -103,11 +108,13 @@ def test_shows_each_difference_and_repairs_it(call: Call, database: PostgresTarg
         ["carbon_intensity_daily", "13"],
         ["carbon_intensity_daily", "18"],
         ["dim_region", "13"],
+        ["intensity_profile", "13"],
     ]
     assert marks(database) == wrong
     code, _, said = call("export", "--repair")
     assert code == 0
-    assert "1 inserted, 1 updated, 1 deleted, 1 unchanged, 1 regions_updated (PostgreSQL equals Gold version 1" in said
+    counted = "1 inserted, 1 updated, 1 deleted, 1 unchanged, 1 regions_updated, 1 intensity_profile_updated"
+    assert f"{counted} (PostgreSQL equals Gold version 1" in said
     assert published(database) == right
     assert call("export", "--verify")[0] == 0
 
@@ -117,7 +124,7 @@ def test_exports_a_version_and_refuses_one_that_is_not_there(call: Call, databas
     code, out, _ = call("export", "--version", "1", "--json")
     assert code == 0
     stage = json.loads(out)["stages"][0]
-    assert stage["reads"] == {"gold.carbon_intensity_daily": 1, "gold.dim_region": 1}
+    assert stage["reads"] == {table.name: 1 for table in PUBLISHED}
     assert published(database)[0] == (13, FIRST, Decimal("123.45"))
     code, _, said = call("export", "--version", "9")
     assert (code, said.splitlines()[-1]) == (2, "error: gold.carbon_intensity_daily has the versions 0 to 2, not 9.")

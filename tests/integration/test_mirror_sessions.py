@@ -12,18 +12,21 @@ from decimal import Decimal
 import pytest
 
 from lakehouse.errors import LakeLockedError, PostgresError
+from lakehouse.lake.tables import PUBLISHED
 from lakehouse.postgres import PostgresTarget, connect
 from lakehouse.publishing import mirror
-from lakehouse.publishing.export_log import ExportCounts, Exported
+from lakehouse.publishing.export_log import ExportCounts
 from tests.support.mirror_rows import (
     BEFORE,
     ENGLAND,
+    EVERYTHING,
     FIRST,
     GB,
     SAME_REGIONS,
     SECOND,
     SEVENTH,
     THIRD,
+    counts,
     day,
     export,
     published,
@@ -33,42 +36,42 @@ from tests.support.mirror_rows import (
 )
 
 
-def test_shows_nothing_before_commit_and_nothing_after_a_rollback(any_database: PostgresTarget):
-    export(any_database, **BEFORE)
-    before = published(any_database)
-    with mirror.export_lock(any_database) as connection:
+def test_shows_nothing_before_commit_and_nothing_after_a_rollback(database: PostgresTarget):
+    export(database, **BEFORE)
+    before = published(database)
+    with mirror.export_lock(database) as connection:
         stage(connection, "run-2", regions=BEFORE["regions"], days=[day(18, THIRD)])
         transaction = connection.begin()
-        mirror.apply_staged(connection, run_id="run-2", gold=SEVENTH, full=True)
-        assert query(any_database, "SELECT count(*) FROM carbon_data.carbon_intensity_daily") == [(3,)]
+        mirror.apply_staged(connection, run_id="run-2", state=SEVENTH, staged=EVERYTHING)
+        assert query(database, "SELECT count(*) FROM carbon_data.carbon_intensity_daily") == [(3,)]
         transaction.rollback()
-    assert query(any_database, "SELECT run_id FROM carbon_data.export_log") == [("run-1",)]
-    assert published(any_database) == before
+    assert query(database, "SELECT run_id FROM carbon_data.export_log") == [("run-1",)]
+    assert published(database) == before
 
 
-def test_keeps_a_second_exporter_out(any_database: PostgresTarget):
-    with mirror.export_lock(any_database):
-        with pytest.raises(LakeLockedError, match="Another export"), mirror.export_lock(any_database):
+def test_keeps_a_second_exporter_out(database: PostgresTarget):
+    with mirror.export_lock(database):
+        with pytest.raises(LakeLockedError, match="Another export"), mirror.export_lock(database):
             pass
-        with pytest.raises(LakeLockedError, match="Another export"), mirror.export_lock(any_database, wait=0.05):
+        with pytest.raises(LakeLockedError, match="Another export"), mirror.export_lock(database, wait=0.05):
             pass
-        with connect(any_database) as other, pytest.raises(LakeLockedError), other.begin():
-            mirror.apply_staged(other, run_id="r", gold=SEVENTH, full=False)
-    with mirror.export_lock(any_database):
+        with connect(database) as other, pytest.raises(LakeLockedError), other.begin():
+            mirror.apply_staged(other, run_id="r", state=SEVENTH, staged=[])
+    with mirror.export_lock(database):
         pass
 
 
-def test_lets_a_second_exporter_wait_for_the_first(any_database: PostgresTarget):
+def test_lets_a_second_exporter_wait_for_the_first(database: PostgresTarget):
     entered = threading.Event()
 
     def second() -> None:
-        with mirror.export_lock(any_database, wait=60):
+        with mirror.export_lock(database, wait=60):
             entered.set()
 
-    with mirror.export_lock(any_database):
+    with mirror.export_lock(database):
         thread = threading.Thread(target=second)
         thread.start()
-        wait_until(any_database, "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        wait_until(database, "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
         assert not entered.is_set()
     thread.join(60)
     assert entered.is_set()
@@ -76,23 +79,28 @@ def test_lets_a_second_exporter_wait_for_the_first(any_database: PostgresTarget)
 
 KILLED = """
 import os
+from lakehouse.lake.commits import Pin
+from lakehouse.lake.tables import PUBLISHED
 from lakehouse.publishing import mirror
-from lakehouse.publishing.export_log import GoldVersion
+from lakehouse.publishing.export_log import PublishedState
+from lakehouse.publishing.mirror import Staged
 from lakehouse.postgres import PostgresTarget
+state = PublishedState({"carbon_intensity_daily": Pin("gold-id", 8)})
+staged = [Staged(table, is_full=True) for table in PUBLISHED]
 target = PostgresTarget.parse(os.environ["TARGET"], environ=os.environ)
 with mirror.export_lock(target) as connection, connection.begin():
-    mirror.apply_staged(connection, run_id="run-2", gold=GoldVersion("gold-id", 8), full=True)
+    mirror.apply_staged(connection, run_id="run-2", state=state, staged=staged)
 """
 
 
-def test_leaves_the_old_state_when_killed_before_commit(any_database: PostgresTarget):
-    export(any_database, **BEFORE)
-    before = published(any_database)
+def test_leaves_the_old_state_when_killed_before_commit(database: PostgresTarget):
+    export(database, **BEFORE)
+    before = published(database)
     after = [day(13, FIRST, intensity_avg=Decimal("100.00")), day(18, SECOND)]
-    with connect(any_database) as connection:
+    with connect(database) as connection:
         stage(connection, "run-2", regions=BEFORE["regions"], days=after)
-    with row_lock(any_database):
-        target = any_database
+    with row_lock(database):
+        target = database
         exporter = subprocess.Popen(
             [sys.executable, "-c", KILLED],
             env={
@@ -102,31 +110,31 @@ def test_leaves_the_old_state_when_killed_before_commit(any_database: PostgresTa
             },
         )
         wait_until(
-            any_database,
+            database,
             "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
         )
         exporter.send_signal(signal.SIGKILL)
         exporter.wait()
-        assert published(any_database) == before
+        assert published(database) == before
     wait_until(
-        any_database,
+        database,
         "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database()",
     )
-    assert published(any_database) == before
-    done = export(any_database, days=after)
-    assert done == Exported(ExportCounts(inserted=1, updated=1, deleted=2), SAME_REGIONS)
-    assert published(any_database) == [(13, FIRST, Decimal("100.00")), (18, SECOND, Decimal("123.45"))]
-    assert query(any_database, "SELECT run_id FROM carbon_data.export_log") == [("run-1",), ("run-1",)]
+    assert published(database) == before
+    done = export(database, days=after)
+    assert done == counts(ExportCounts(inserted=1, updated=1, deleted=2), SAME_REGIONS, *[ExportCounts(deleted=2)] * 2)
+    assert published(database) == [(13, FIRST, Decimal("100.00")), (18, SECOND, Decimal("123.45"))]
+    assert query(database, "SELECT run_id FROM carbon_data.export_log") == [("run-1",), ("run-1",)]
 
 
-def test_exports_as_the_writer_who_can_do_no_more(any_database: PostgresTarget, new_login):
-    writer = new_login(any_database, "lakehouse_writer")
-    assert export(writer, **BEFORE) == Exported(ExportCounts(inserted=3), ExportCounts(inserted=3))
+def test_exports_as_the_writer_who_can_do_no_more(database: PostgresTarget, new_login):
+    writer = new_login(database, "lakehouse_writer")
+    assert export(writer, **BEFORE) == counts(*(ExportCounts(inserted=number) for number in (3, 3, 2, 2)))
     changed = {"regions": [ENGLAND, GB], "days": [day(18, FIRST, intensity_max=161)]}
-    assert export(writer, **changed) == Exported(
-        ExportCounts(updated=1, deleted=2), ExportCounts(deleted=1, unchanged=2)
+    assert export(writer, **changed) == counts(
+        ExportCounts(updated=1, deleted=2), ExportCounts(deleted=1, unchanged=2), *[ExportCounts(deleted=2)] * 2
     )
-    with connect(any_database) as connection, connection.begin():
+    with connect(database) as connection, connection.begin():
         connection.exec_driver_sql("CREATE SCHEMA private")
         connection.exec_driver_sql("CREATE TABLE private.salaries (amount INT)")
     for statement in (
@@ -138,6 +146,7 @@ def test_exports_as_the_writer_who_can_do_no_more(any_database: PostgresTarget, 
         "TRUNCATE carbon_data.carbon_intensity_daily",
         "ALTER TABLE carbon_data.dim_region ADD COLUMN mine INT",
         "DELETE FROM carbon_data.export_log",
+        "DELETE FROM carbon_data.export_log_table",
         "UPDATE carbon_migrations.applied_migration SET sha256 = ''",
         "SELECT * FROM private.salaries",
         "SELECT * FROM pg_authid",
@@ -146,16 +155,17 @@ def test_exports_as_the_writer_who_can_do_no_more(any_database: PostgresTarget, 
             connection.exec_driver_sql(statement)
 
 
-def test_lets_the_reader_read_and_nothing_else(any_database: PostgresTarget, new_login):
-    export(any_database, **BEFORE)
-    reader = new_login(any_database, "lakehouse_reader")
-    for name in ("carbon_intensity_daily", "dim_region", "export_log", "monthly", "latest", "low_carbon_share"):
+def test_lets_the_reader_read_and_nothing_else(database: PostgresTarget, new_login):
+    export(database, **BEFORE)
+    reader = new_login(database, "lakehouse_reader")
+    names = [table.short_name for table in PUBLISHED]
+    for name in (*names, "export_log", "export_log_table", "monthly", "latest", "low_carbon_share"):
         assert query(reader, f"SELECT count(*) > 0 FROM carbon_data.{name}") == [(True,)]
     for statement in (
         "INSERT INTO carbon_data.dim_region VALUES (1, '', '', 'gb', NULL)",
         "UPDATE carbon_data.carbon_intensity_daily SET n_periods = 1",
         "DELETE FROM carbon_data.export_log",
-        "SELECT * FROM carbon_data.staging_carbon_intensity_daily",
+        *(f"SELECT * FROM carbon_data.staging_{table.short_name}" for table in PUBLISHED),
         "SELECT * FROM carbon_migrations.applied_migration",
         "CREATE TABLE carbon_data.mine ()",
     ):
@@ -172,11 +182,11 @@ def row_lock(target: PostgresTarget) -> Iterator[None]:
         yield
 
 
-def test_gives_the_lock_back_before_its_session_has_gone(any_database: PostgresTarget, monkeypatch):
-    with connect(any_database) as lingering:
+def test_gives_the_lock_back_before_its_session_has_gone(database: PostgresTarget, monkeypatch):
+    with connect(database) as lingering:
         with monkeypatch.context() as patched:
             patched.setattr(mirror, "connect", lambda _: nullcontext(lingering))
-            with mirror.export_lock(any_database):
+            with mirror.export_lock(database):
                 pass
-        with mirror.export_lock(any_database):
+        with mirror.export_lock(database):
             pass

@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse import settings
+from lakehouse.lake.tables import GOLD_MONTHLY, INTENSITY_PROFILE
 from lakehouse.postgres import PostgresTarget, connect
 from lakehouse.publishing import export, staging
 from lakehouse.run_context import StageReport
@@ -21,7 +22,8 @@ HANDS = """
     INSERT INTO carbon_data.carbon_intensity_daily
         SELECT 13, '1999-01-01', shortname, dno, 100, index_mode, 1, 2, 3, 4, 5, 6, 7, 8, 9, 48, 48, TRUE, 90, 160
         FROM carbon_data.carbon_intensity_daily WHERE regionid = 18;
-    UPDATE carbon_data.dim_region SET parent_regionid = NULL WHERE regionid = 13
+    UPDATE carbon_data.dim_region SET parent_regionid = NULL WHERE regionid = 13;
+    UPDATE carbon_data.intensity_profile SET n_days = 1 WHERE regionid = 13
 """
 
 
@@ -43,11 +45,13 @@ def url_of(target: PostgresTarget) -> str:
 
 @pytest.fixture(scope="session")
 def first_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three days of London and Great Britain; never changed, only copied."""
+    """Three days of London and Great Britain and what else is published of them; never changed, only copied."""
     root = tmp_path_factory.mktemp("first") / "lake"
     made = GoldLake(spark, str(root))
     made.create()
     made.fill(BEFORE["days"])
+    made.replace(INTENSITY_PROFILE, BEFORE["profile"])
+    made.replace(GOLD_MONTHLY, BEFORE["months"])
     return root
 
 
@@ -71,13 +75,14 @@ def publish(gold_lake: GoldLake, lake_root: str) -> Callable[..., dict[str, int]
 
 @pytest.fixture
 def staged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
-    """The keys of the days that Spark stages, and whether each is deleted."""
+    """The table and key of each row that Spark stages, and whether it is deleted."""
     seen: list[tuple[object, ...]] = []
-    stage_days = staging.stage_days
+    stage_rows = staging.stage_rows
 
-    def watched(rows, run_id, target):
-        seen.extend(tuple(row) for row in rows.select("regionid", "date_recorded", "is_deleted").collect())
-        stage_days(rows, run_id, target)
+    def watched(rows, table, run_id, target, *, count):
+        found = rows.select(*table.key, "is_deleted").collect()
+        seen.extend((table.short_name, *row) for row in found)
+        stage_rows(rows, table, run_id, target, count=count)
 
-    monkeypatch.setattr(staging, "stage_days", watched)
+    monkeypatch.setattr(staging, "stage_rows", watched)
     return seen

@@ -4,7 +4,9 @@
 skips that one by name where there is none.
 """
 
+import lzma
 import secrets
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -17,6 +19,7 @@ from lakehouse.postgres.binaries import system_binaries
 from lakehouse.publishing import migrations
 
 TEMPLATE = "template_carbon"
+FORMER_DATABASE = Path(__file__).resolve().parents[1] / "data" / "former_database.sql.xz"
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Server:
     """A running server that hands out databases."""
 
     target: PostgresTarget
+    psql: Path
 
     def create(self, template: str = "template0") -> PostgresTarget:
         """A new database with a name of its own, as its superuser."""
@@ -51,7 +55,7 @@ def _running(home: Path, binaries: Path | None = None) -> Iterator[Server]:
         with pytest.MonkeyPatch.context() as settings:
             for name in ("fsync", "synchronous_commit", "full_page_writes"):  # no test cuts this server's power
                 settings.setitem(cluster.SETTINGS, name, "off")
-            started = Server(stack.enter_context(server))
+            started = Server(stack.enter_context(server), server.psql)
         started.migrate_template()
         yield started
 
@@ -81,6 +85,32 @@ def database(embedded_server: Server) -> Iterator[PostgresTarget]:
     clone = embedded_server.create(TEMPLATE)
     yield clone
     embedded_server.drop(clone)
+
+
+@pytest.fixture
+def fresh_database(embedded_server: Server) -> Iterator[PostgresTarget]:
+    """A database of the embedded server without any schema of ours."""
+    fresh = embedded_server.create()
+    yield fresh
+    embedded_server.drop(fresh)
+
+
+@pytest.fixture
+def former_database(embedded_server: Server, fresh_database: PostgresTarget) -> PostgresTarget:
+    """What the release before migration 0005 left of its lake (``tests/data``), restored by psql."""
+    target = fresh_database
+    subprocess.run(
+        [embedded_server.psql, "-qX", "-v", "ON_ERROR_STOP=1", "-d", target.database],
+        input=lzma.decompress(FORMER_DATABASE.read_bytes()),
+        env={
+            "PGHOST": target.host,
+            "PGPORT": str(target.port),
+            "PGUSER": target.user,
+            "PGPASSWORD": str(target.password),
+        },
+        check=True,
+    )
+    return target
 
 
 @pytest.fixture

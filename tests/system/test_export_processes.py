@@ -144,6 +144,8 @@ rootLogger.level = info
 rootLogger.appenderRef.console.ref = console
 logger.jdbc.name = org.apache.spark.sql.execution.datasources.jdbc
 logger.jdbc.level = trace
+logger.connections.name = org.apache.spark.sql.execution.datasources.jdbc.connection
+logger.connections.level = fatal
 logger.pg.name = org.postgresql
 logger.pg.level = trace
 """

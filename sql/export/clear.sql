@@ -1,2 +1,2 @@
 -- Rows of any run: whoever holds the export's lock is alone, so others' rows were left by a run that died.
-TRUNCATE carbon_data.staging_carbon_intensity_daily, carbon_data.staging_dim_region;
+TRUNCATE carbon_data.staging_{table};

@@ -1,1 +1,0 @@
-SELECT count(*) FROM carbon_data.carbon_intensity_daily;

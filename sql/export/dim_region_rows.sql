@@ -1,3 +1,0 @@
-SELECT
-    regionid, shortname, dno, kind, parent_regionid
-FROM carbon_data.dim_region;

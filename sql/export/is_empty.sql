@@ -1,0 +1,1 @@
+SELECT NOT EXISTS (SELECT FROM carbon_data.staging_{table});

@@ -1,0 +1,3 @@
+SELECT {columns}
+FROM carbon_data.{table}
+WHERE {part} = ANY (:parts);

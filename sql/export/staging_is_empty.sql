@@ -1,2 +1,0 @@
-SELECT NOT EXISTS (SELECT FROM carbon_data.staging_carbon_intensity_daily)
-    AND NOT EXISTS (SELECT FROM carbon_data.staging_dim_region);
