@@ -44,6 +44,7 @@ from lakehouse.settings import PUBLIC_API, Settings
 from lakehouse.spark import session
 from lakehouse.text import without_logins
 from lakehouse.transform import batch, gold_job, quarantine, silver_job
+from lakehouse.transform.models import MODELS
 from lakehouse.windows import Span, Window
 from lakehouse.wording import counted
 
@@ -261,16 +262,18 @@ class Run:
             )
         if "export" in wanted:  # imported by when it is wanted
             Thread(target=import_module, args=("lakehouse.publishing.export",)).start()
-        silver = None
+        done: dict[str, StageReport] = {}
         if "silver" in wanted:
             self.listener.stage_began("silver")
-            silver = self.stage(
+            done[SILVER.name] = self.stage(
                 lambda: silver_job.refine(self.context, full=full, contract=quarantine.contract(self.settings))
             )
         if "gold" in wanted:
             self.listener.stage_began("gold")
-            self.stage(lambda: gold_job.aggregate(self.context, full=full, silver=silver))
-            self.stage(lambda: gold_job.describe_regions(self.context, full=full))
+            for model in MODELS:
+                upstream = done.get(model.source.name)
+                build = partial(gold_job.build_model, self.context, model, full=full, upstream=upstream)
+                done[model.table.name] = self.stage(build)
         if "export" in wanted:
             self.publish(full=full)
 
@@ -291,7 +294,7 @@ class Run:
         """The derived tables as a lake version or a release has them."""
         self.listener.stage_began("restore")
         state = restore.checked(self.settings, name)
-        for table in restore.RESTORED:
+        for table in restore.restored(state):
             self.stage(partial(restore.restore_table, self.context, state, table))
 
     def maintain(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from lakehouse.errors import LakehouseError, QualityError
 from lakehouse.lake import delta_log
@@ -9,6 +10,7 @@ from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import Table
+from lakehouse.spark import session
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,11 @@ class RunContext:
             table, now = writes
             commit = replace(commit, based_on=now.version, schema=table.schema)
         return commit
+
+    @cached_property
+    def is_local(self) -> bool:
+        """Whether Spark works on this machine alone, so that this process does what needs no cluster: asked once."""
+        return session.is_local()
 
     def open_session(self) -> None:
         """Have Spark open, for a stage that has something to write: without a session no column can be described."""

@@ -61,6 +61,11 @@ class Table:
         return self.name.replace(".", "/")
 
     @property
+    def short_name(self) -> str:
+        """The name without its schema, as PostgreSQL has it."""
+        return self.name.split(".")[1]
+
+    @property
     def column_names(self) -> tuple[str, ...]:
         """Names in table order."""
         return tuple(column.name for column in self.columns)
@@ -314,13 +319,13 @@ RUNS = Table(
     ),
 )
 
-TABLES = (BRONZE, SILVER, QUARANTINE, GOLD, DIM_REGION, RUNS)
+TABLES = (BRONZE, SILVER, QUARANTINE, GOLD, DIM_REGION, INTENSITY_PROFILE, GOLD_MONTHLY, RUNS)
 
 
 def by_name(name: str) -> Table | None:
     """The table called ``schema.table``, or ``schema/table``, or just ``table``; None when there is none."""
     wanted = name.replace("/", ".")
-    return next((table for table in TABLES if wanted in (table.name, table.name.split(".")[1])), None)
+    return next((table for table in TABLES if wanted in (table.name, table.short_name)), None)
 
 
 @dataclass(frozen=True)
@@ -365,3 +370,6 @@ REGIONS = tuple(_region(line) for line in _REGIONS.splitlines())
 """The 18 regions. Region 6 lies on both sides of the Welsh border; it is counted under Wales, its first name."""
 FORMER_NAMES = {6: "North Wales and Merseyside"}
 """Names used before; region 6 was renamed on 2020-04-20/21."""
+
+PUBLISHED = (DIM_REGION, GOLD, INTENSITY_PROFILE, GOLD_MONTHLY)
+"""The tables that PostgreSQL has, in the order of their foreign keys: one that others refer to comes before them."""

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ChangeCounts:
-    """How many rows have to be written, by kind, and the range of ``along`` they lie in.
+    """How many rows have to be written, by kind, and the range of the clustering column they lie in.
 
     ``equal`` is how many of those looked at are as they should be.
     """
@@ -44,7 +44,7 @@ class ChangeCounts:
         return sum(self.rows.values())
 
     def counts(self) -> dict[str, int]:
-        """Idea 6's counts."""
+        """The counts of a stage's report."""
         inserted, updated, deleted = (self.rows.get(kind, 0) for kind in (INSERT, UPDATE, DELETE))
         return {"inserted": inserted, "updated": updated, "deleted": deleted, "unchanged": self.equal}
 
@@ -54,13 +54,13 @@ def nothing(table: Snapshot) -> dict[str, int]:
     return ChangeCounts(equal=int(table.totals()["rows"])).counts()
 
 
-def tally(changes: DataFrame | pa.Table, along: str) -> ChangeCounts:
+def tally(changes: Rows, clustering: str) -> ChangeCounts:
     """Count them."""
     if isinstance(changes, pa.Table):
-        kinds = changes.group_by(CHANGE).aggregate([(along, "count"), (along, "min"), (along, "max")])
+        kinds = changes.group_by(CHANGE).aggregate([(clustering, "count"), (clustering, "min"), (clustering, "max")])
         rows: list[Any] = list(zip(*(column.to_pylist() for column in kinds.columns), strict=True))
     else:
-        rows = changes.groupBy(CHANGE).agg(F.count(F.lit(1)), F.min(along), F.max(along)).collect()
+        rows = changes.groupBy(CHANGE).agg(F.count(F.lit(1)), F.min(clustering), F.max(clustering)).collect()
     differing = [row for row in rows if row[0] != EQUAL]
     return ChangeCounts(
         {row[0]: int(row[1]) for row in differing},
@@ -86,55 +86,86 @@ def record_unchanged(commit: Commit, at: Snapshot) -> str:
     return replace(commit, at=at.pin).to_json()
 
 
+def current_rows(context: RunContext, table: Table, now: Snapshot, where: str | None = None) -> Rows:
+    """The rows of a table as it is, or those that meet a condition, where Spark works: here, or on a cluster."""
+    if is_void(now):
+        return now.no_rows(table.column_names)
+    if context.is_local:
+        return now.read_arrow(table.column_names, where)
+    rows = context.store.read(table, now.version)
+    return rows if where is None else rows.where(where)
+
+
+def matching(context: RunContext, rows: Rows, keys: pa.Table) -> Rows:
+    """The rows whose values of the keys' columns are among the keys."""
+    if isinstance(rows, pa.Table):
+        return rows.join(keys, keys.column_names, join_type="left semi")
+    return rows.join(F.broadcast(context.store.to_spark(keys)), keys.column_names, "left_semi")
+
+
 def merge_changes(
     context: RunContext,
-    wanted: Rows,
+    rows: Rows,
     current: Rows,
     table: Table,
     now: Snapshot,
     commit: Commit,
-    along: str,
     *,
     is_whole: bool,
     deleting: bool = True,
     values: Sequence[str] | None = None,
 ) -> tuple[int | None, str, ChangeCounts]:
-    """Make ``current``, a part of the table or all of it (``is_whole``), what is ``wanted``, in one commit or none.
+    """Make ``current``, a part of the table or all of it (``is_whole``), equal to ``rows``, in one commit or none.
 
-    ``along``: the column that files are laid out by. ``values``: the columns that make a difference, by default those
-    that carry the row's value. If ``current`` is here, the rows are compared here. The version written (None: nothing
-    differed), the account, and the counts.
+    ``values``: the columns that make a difference, by default those that carry the row's value. Rows are compared where
+    Spark works: in this process where it is local, else on the cluster, by the same query. Returns the version written
+    (None: nothing differed), the account, and the counts.
     """
     if is_whole and is_void(now):
-        order = (along, *(name for name in table.key if name != along))
-        in_order = context.store.to_spark(wanted).coalesce(1).sortWithinPartitions(*order)
+        order = (table.clustered_by, *(name for name in table.key if name != table.clustered_by))
+        in_order = context.store.to_spark(rows).coalesce(1).sortWithinPartitions(*order)
         return initial_load(context, in_order, table, now, commit)
-    by: dict[str, Any] = {
-        "key": table.key,
-        "values": table.values if values is None else values,
-        "deleting": deleting,
-        "with_equals": not is_whole,
-    }
-    changes: Rows
-    if isinstance(current, pa.Table):
-        changes = changeset_here(wanted if isinstance(wanted, pa.Table) else wanted.toArrow(), current, **by)
-    else:
-        changes = changeset(context.store.to_spark(wanted), current, **by).persist()
+    changes = _changeset(context, rows, current, table, values, deleting=deleting, with_equals=not is_whole)
     try:
-        counted = tally(changes, along)
+        counted = tally(changes, table.clustered_by)
         if is_whole:
             written_over = counted.rows.get(UPDATE, 0) + counted.rows.get(DELETE, 0)
             counted = replace(counted, equal=int(now.totals()["rows"]) - written_over)
         if counted.total == 0:
             return None, record_unchanged(commit, now), counted
         losses.check_share(table.name, counted.rows.get(DELETE, 0), now.totals()["rows"], context.max_deleted_share)
-        bounds = F.col(f"t.{along}").between(F.lit(counted.low), F.lit(counted.high))
-        kinds = {kind for kind, rows in counted.rows.items() if rows}
+        bounds = F.col(f"t.{table.clustered_by}").between(F.lit(counted.low), F.lit(counted.high))
+        kinds = {kind for kind, number in counted.rows.items() if number}
         version = context.store.merge(_to_write(changes), table, commit, bounds, kinds).version
         return version, record_unchanged(commit, context.snapshot(table)), counted
     finally:
         if not isinstance(changes, pa.Table):
             changes.unpersist()
+
+
+def _changeset(
+    context: RunContext,
+    rows: Rows,
+    current: Rows,
+    table: Table,
+    values: Sequence[str] | None,
+    *,
+    deleting: bool,
+    with_equals: bool,
+) -> Rows:
+    by: dict[str, Any] = {
+        "key": table.key,
+        "values": table.values if values is None else values,
+        "deleting": deleting,
+        "with_equals": with_equals,
+    }
+    if context.is_local:
+        return changeset_here(_to_arrow(rows), _to_arrow(current), **by)
+    return changeset(context.store.to_spark(rows), context.store.to_spark(current), **by).persist()
+
+
+def _to_arrow(rows: Rows) -> pa.Table:
+    return rows if isinstance(rows, pa.Table) else rows.toArrow()
 
 
 def _to_write(changes: Rows) -> Rows:

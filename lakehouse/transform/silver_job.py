@@ -158,7 +158,6 @@ def _write(
         SILVER,
         table,
         commit,
-        "timestamp",
         is_whole=scope.is_whole,
         deleting=scope.is_whole or scope.again,
     )
@@ -185,5 +184,5 @@ def _quarantine(
         current = current.join(ids, "response_id", "left_semi")
     commit = context.commit("quarantine", {BRONZE.name: bronze}, writes=(QUARANTINE, now))
     is_whole = scope.is_whole or merge.is_void(now)
-    merge.merge_changes(context, wanted, current, QUARANTINE, now, commit, "response_id", is_whole=is_whole)
+    merge.merge_changes(context, wanted, current, QUARANTINE, now, commit, is_whole=is_whole)
     return context.snapshot(QUARANTINE)

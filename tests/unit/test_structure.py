@@ -16,7 +16,12 @@ FRAMES = {
     "transform.odd_bodies": {"transform.plain_bodies", "lake.tables"},
     "transform.plain_bodies": {"lake.tables"},
     "transform.quality": {"lake.tables", "run_context"},
-    "transform.gold": {"lake.tables"},
+    "transform.gold": set(),
+    "transform.gold.exact": {"lake.tables"},
+    "transform.gold.carbon_intensity_daily": {"transform.gold", "transform.gold.exact", "lake.tables"},
+    "transform.gold.carbon_intensity_monthly": {"transform.gold", "transform.gold.exact", "lake.tables"},
+    "transform.gold.intensity_profile": {"transform.gold", "transform.gold.exact", "lake.tables"},
+    "transform.gold.dim_region": {"lake.tables"},
     "transform.changeset": {"lake", "lake.duck", "lake.changes"},
 }
 """DataFrame in, DataFrame out: what each may import of ours."""
