@@ -9,14 +9,15 @@ from pathlib import Path
 
 from bench.processes import environment, lakehouse, seconds, simulator
 from lakehouse.lake import delta_log
-from lakehouse.lake.tables import DIM_REGION, GOLD, SILVER
+from lakehouse.lake.tables import GOLD, SILVER
+from lakehouse.transform.models import MODELS
 
 CLOCK_DAYS = 60
 """The simulator's clock stands so many days after the lake's last day: nothing of it may still be revised."""
 LOOKS = (["--help"], ["plan"], ["gaps"], ["status"], ["history", GOLD.name])
 LIBRARIES = "import gc, typer, pydantic_settings, rich.console, rich.table, pyarrow, deltalake; gc.freeze()"
 """What a command that reads tables cannot do without; like a command, nothing is collected when it ends."""
-DERIVED = (SILVER, GOLD, DIM_REGION)
+DERIVED = (SILVER, *(model.table for model in MODELS))
 
 
 @dataclass

@@ -22,6 +22,7 @@ from lakehouse.lake.tables import BRONZE, GOLD, QUARANTINE, SILVER, TABLES, Tabl
 from lakehouse.run_context import RunContext
 from lakehouse.spark import session
 from lakehouse.transform import gold_job
+from lakehouse.transform.models import MODELS
 
 ALONG = {BRONZE.name: "window_end", SILVER.name: "timestamp", GOLD.name: "date_recorded"}
 """The column that a table is taken apart by."""
@@ -50,7 +51,8 @@ def feed(loaded: Path, lake: Path, commits: int) -> None:
         store.append(store.frame(gold).coalesce(1), GOLD, said)
         if number % 100 == 0:
             print(f"{number:,} commits in {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-    gold_job.describe_regions(work)
+    for model in MODELS[1:]:  # they follow from what was fed
+        gold_job.build_model(work, model)
 
 
 def _parts(loaded: Path, table: Table, count: int) -> list[pa.Table]:

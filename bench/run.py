@@ -17,7 +17,9 @@ from typing import Any
 
 from bench.processes import MIB, Watched, environment, lakehouse, seconds, simulator
 from lakehouse import console
+from lakehouse.transform.models import MODELS
 
+GOLD_STAGES = {model.stage for model in MODELS}
 LOOKING = (["--help"], ["plan"], ["gaps"], ["status"], ["history", "gold.carbon_intensity_daily"])
 REPEATS = 5
 
@@ -43,7 +45,7 @@ def rows(done: Watched) -> list[dict[str, Any]]:
     """One row per stage; the start is what passes before the first."""
     spent: dict[str, float] = defaultdict(float)
     for stage in done.document["stages"]:
-        spent["gold" if stage["stage"] == "dim_region" else stage["stage"]] += stage["seconds"]
+        spent["gold" if stage["stage"] in GOLD_STAGES else stage["stage"]] += stage["seconds"]
     spent["start"] = done.seconds - sum(spent.values())
     return [
         {"stage": name, "s": round(spent[name], 1), "Python, MiB": python // MIB, "JVM, MiB": jvm // MIB}

@@ -10,13 +10,14 @@ from typing import Any
 from lakehouse import console
 from lakehouse.console_reporter import ConsoleReporter
 from lakehouse.errors import UsageError
-from lakehouse.lake.tables import TABLES
+from lakehouse.lake.tables import BRONZE, GOLD, TABLES
 from lakehouse.pipeline import STAGES, Run
 from lakehouse.postgres import EmbeddedPostgres
 from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from lakehouse.simulator import Match, Rule, Simulator, run_in_thread
 from lakehouse.simulator.kinds import Status
+from lakehouse.transform.models import STAGE_OF
 
 MARKER = ".demo"
 FIRST, LAST = datetime(2023, 10, 15, tzinfo=UTC), datetime(2024, 1, 5, tzinfo=UTC)
@@ -54,7 +55,7 @@ def play(settings: Settings, into: Path, *, as_json: bool) -> None:
         [_line(table.name, first, second) for table in TABLES if table.name in first.versions], as_json=False
     )
     console.print_rows(_times(first, second), as_json=False)
-    version = second.versions["gold.carbon_intensity_daily"] - 1
+    version = second.versions[GOLD.name] - 1
     print(_NEXT.format(command=console.command(), place=into, root=shlex.quote(str(into)), version=version))
 
 
@@ -104,12 +105,7 @@ def _line(table: str, first: RunReport, second: RunReport) -> dict[str, Any]:
 
 
 _SHOWN = ("inserted", "updated", "deleted", "unchanged")
-_STAGE_OF = {
-    "bronze.regional_intensity": "bronze",
-    "silver.regional_half_hourly": "silver",
-    "gold.carbon_intensity_daily": "gold",
-    "gold.dim_region": "dim_region",
-}
+_STAGE_OF = {BRONZE.name: "bronze", **STAGE_OF}
 
 
 def _times(first: RunReport, second: RunReport) -> list[dict[str, Any]]:

@@ -21,13 +21,14 @@ from lakehouse.ingestion.bronze_job import BronzeLoad, FetchRequest
 from lakehouse.ingestion.reception import ReceivedAt
 from lakehouse.lake import maintenance
 from lakehouse.lake.locking import locked
-from lakehouse.lake.tables import TABLES, Table
+from lakehouse.lake.tables import SILVER, TABLES, Table
 from lakehouse.run_context import GateError, RunContext, StageReport
 from lakehouse.run_record import RunObserver, RunReport
 from lakehouse.settings import Settings
 from lakehouse.spark import session
 from lakehouse.spark.opening import SessionOpener
 from lakehouse.transform import gold_job, quarantine, silver_job
+from lakehouse.transform.models import MODELS
 
 STAGES = ("bronze", "silver", "gold", "export")
 
@@ -120,16 +121,18 @@ class Run:
             log.warning(
                 "%s had been restored to an older state; this run rolls forward from Bronze.", " and ".join(tables)
             )
-        silver = None
+        done: dict[str, StageReport] = {}
         if "silver" in wanted:
             self.observer.stage_began("silver")
-            silver = self.stage(
+            done[SILVER.name] = self.stage(
                 lambda: silver_job.build_silver(self.context, full=full, contract=quarantine.contract(self.settings))
             )
         if "gold" in wanted:
             self.observer.stage_began("gold")
-            self.stage(lambda: gold_job.aggregate(self.context, full=full, silver=silver))
-            self.stage(lambda: gold_job.describe_regions(self.context, full=full))
+            for model in MODELS:
+                upstream = done.get(model.source.name)
+                build = partial(gold_job.build_model, self.context, model, full=full, upstream=upstream)
+                done[model.table.name] = self.stage(build)
         if "export" in wanted:
             self.publish(full=full)
 
@@ -151,7 +154,7 @@ class Run:
         """The derived tables as a lake version or a release has them."""
         self.observer.stage_began("restore")
         state = restore.checked(self.settings, name)
-        for table in restore.RESTORED:
+        for table in restore.restored(state):
             self.stage(partial(restore.restore_table, self.context, state, table))
 
     def maintain(self) -> None:

@@ -135,7 +135,7 @@ def explain(settings: Settings, region: int, day: date, at: str | None = None) -
 def day_of(half_hours: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """Gold's figures from Silver's rows of one day, in plain exact arithmetic; None without a row.
 
-    Written apart from ``refinement.gold`` on purpose: it is what Gold is held against.
+    Written apart from ``transform.gold`` on purpose: it is what Gold is held against.
     """
     if not half_hours:
         return None

@@ -4,21 +4,21 @@ import csv
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lakehouse import data_dictionary
 from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.history import manifests, states
-from lakehouse.lake import delta_log, dictionary
-from lakehouse.lake.tables import DIM_REGION, GOLD, Table
+from lakehouse.lake import delta_log
+from lakehouse.lake.tables import PUBLISHED, Table
 from lakehouse.settings import Settings
 from lakehouse.wording import counted
 
-PUBLISHED = (GOLD, DIM_REGION)
 SUMS = "SHA256SUMS"
 _README = """\
 # {title}, release {release}
@@ -27,8 +27,7 @@ _README = """\
 
 | file | what |
 |---|---|
-| `carbon_intensity_daily.parquet`, `.csv` | one row per region and UTC day |
-| `dim_region.parquet`, `.csv` | one row per region |
+{tables}
 | `release.json` | what the release was made of: versions, rules, checksums of all tables |
 | `data-dictionary.md` | every column with its unit |
 | `SHA256SUMS` | the hash of every file: `sha256sum -c SHA256SUMS` checks them |
@@ -53,11 +52,12 @@ def export(settings: Settings, name: str, into: Path) -> list[str]:
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        for table in PUBLISHED:
-            _write(_sorted(state.snapshot(table), table), part / table.name.split(".")[1])
+        tables = [table for table in PUBLISHED if state.holds(table)]
+        for table in tables:
+            _write(_sorted(state.snapshot(table), table), part / table.short_name)
         (part / manifests.FILE).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        (part / "data-dictionary.md").write_text(dictionary.text(), encoding="utf-8")
-        (part / "README.md").write_text(_README.format(**manifest), encoding="utf-8")
+        (part / "data-dictionary.md").write_text(data_dictionary.text(), encoding="utf-8")
+        (part / "README.md").write_text(_README.format(**{**manifest, "tables": _listed(tables)}), encoding="utf-8")
         names = sorted(file.name for file in part.iterdir())
         sums = "".join(f"{hashlib.sha256((part / file).read_bytes()).hexdigest()}  {file}\n" for file in names)
         (part / SUMS).write_text(sums, encoding="utf-8")
@@ -68,6 +68,10 @@ def export(settings: Settings, name: str, into: Path) -> list[str]:
         shutil.rmtree(part, ignore_errors=True)
         raise LakehouseError(f"{into} cannot be written: {error.strerror or error}.") from error
     return [*names, SUMS]
+
+
+def _listed(tables: Sequence[Table]) -> str:
+    return "\n".join(f"| `{table.short_name}.parquet`, `.csv` | {table.comment} |" for table in tables)
 
 
 def _sorted(snapshot: delta_log.Snapshot, table: Table) -> pa.Table:

@@ -24,14 +24,12 @@ from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.locking import locked
 from lakehouse.lake.store import Store
 from lakehouse.lake.table_checksum import TableChecksum, table_checksum
-from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, RUNS, SILVER, Table
+from lakehouse.lake.tables import BRONZE, GOLD, RUNS, TABLES, Table
 from lakehouse.settings import Settings
 from lakehouse.spark import session
 from lakehouse.transform.quality import RULES
 from lakehouse.wording import counted
 
-RELEASED = (BRONZE, SILVER, QUARANTINE, GOLD, DIM_REGION, RUNS)
-"""What a release copies. The runs are those up to its lake version."""
 ROOM = 1.2
 """Free space asked for, as a multiple of what is copied: files are packed anew."""
 TITLE = "Regional carbon intensity of Great Britain, daily"
@@ -63,7 +61,7 @@ def planned(settings: Settings, name: str, at: int | None = None) -> Plan:
     if manifests.exists(settings, manifests.checked_name(name)):
         raise UsageError(f"There is a release {name!r} already, and releases are never overwritten: take another name.")
     state = states.at_lake_version(settings, at)
-    totals = [_source(settings, state, table).totals() for table in RELEASED]
+    totals = [_source(settings, state, table).totals() for table in _released(state)]
     plan = Plan(name, state, sum(total["files"] for total in totals), sum(total["bytes"] for total in totals))
     if settings.is_local:
         free = shutil.disk_usage(settings.root).free
@@ -109,9 +107,10 @@ def _copied(settings: Settings, plan: Plan, now: datetime, note: str) -> dict[st
     state, place = plan.state, manifests.place(settings, plan.name)
     spark = session.open_session()
     lake, copy = Store(spark, settings.root), Store(spark, place)
-    copy.prepare(*RELEASED)
+    released = _released(state)
+    copy.prepare(*released)
     tables = {}
-    for table in RELEASED:
+    for table in released:
         source = _source(settings, state, table)
         rows = _rows(lake, state, table, source)
         before = table_checksum(rows, table.column_names)
@@ -139,6 +138,11 @@ def _copied(settings: Settings, plan: Plan, now: datetime, note: str) -> dict[st
             "checksum": after.checksum,
         }
     return _manifest(settings, plan, now, note, tables)
+
+
+def _released(state: LakeVersion) -> list[Table]:
+    """What a release copies: all that the state holds, and the runs up to its lake version."""
+    return [table for table in TABLES if table is RUNS or state.holds(table)]
 
 
 def _rows(lake: Store, state: LakeVersion, table: Table, source: Snapshot) -> DataFrame:
@@ -269,11 +273,15 @@ def verify(settings: Settings, name: str) -> list[Checked]:
             f"The manifest of release {name} was changed: its checksum is not that of its tables; bring it back from a "
             "backup."
         )
+    if unknown := sorted(set(stated) - {table.name for table in TABLES}):
+        raise LakehouseError(
+            f"Release {name} holds {' and '.join(unknown)}, which this release of the package does not know: update it."
+        )
     store = Store(session.open_session(), manifests.place(settings, name))
-    return [_checked(store, table, manifest["tables"][table.name], stated[table.name]) for table in RELEASED]
+    return [_checked(store, table, stated[table.name]) for table in TABLES if table.name in stated]
 
 
-def _checked(store: Store, table: Table, about: Mapping[str, Any], stated: TableChecksum) -> Checked:
+def _checked(store: Store, table: Table, stated: TableChecksum) -> Checked:
     try:
         snapshot = _opened(store.path(table))
         rows = store.read(table, snapshot.version)

@@ -19,15 +19,15 @@ from lakehouse.history.comparison import Comparison
 from lakehouse.history.states import LakeVersion
 from lakehouse.lake import delta_log
 from lakehouse.lake.store import Store
-from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER, TABLES, Table
+from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER, TABLES, Table
 from lakehouse.run_context import RunContext
 from lakehouse.settings import Settings
 from lakehouse.spark import session
 from lakehouse.transform import gold_job, quarantine, silver_job
+from lakehouse.transform.models import MODELS
 from lakehouse.transform.quality import RULES
 from lakehouse.wording import counted
 
-REBUILT = (SILVER, QUARANTINE, GOLD, DIM_REGION)
 SHOWN = 20
 """Differing rows of a table that are told."""
 
@@ -70,7 +70,7 @@ class Reproduced:
 
 
 def reproduce(settings: Settings, name: str, tell: Callable[[str], None] = lambda _: None) -> Reproduced:
-    """Refine and aggregate the Bronze of a release in a scratch root, and compare; the lake itself is not touched.
+    """Derive all that a release holds from its Bronze in a scratch root, and compare; the lake itself is not touched.
 
     Raises:
         UsageError: there is no such release.
@@ -85,8 +85,9 @@ def reproduce(settings: Settings, name: str, tell: Callable[[str], None] = lambd
         tell(f"silver: from {counted(state.run['tables'][BRONZE.name]['rows'], 'response')} of {state.name}")
         silver_job.build_silver(context, full=True, contract=quarantine.contract(settings))
         tell("gold: from that")
-        gold_job.aggregate(context, full=True)
-        gold_job.describe_regions(context, full=True)
+        models = [model for model in MODELS if state.holds(model.table)]
+        for model in models:
+            gold_job.build_model(context, model, full=True)
         comparisons = [
             comparison.compare(
                 table,
@@ -97,7 +98,7 @@ def reproduce(settings: Settings, name: str, tell: Callable[[str], None] = lambd
                 SHOWN,
                 exact=False,
             )
-            for table in REBUILT
+            for table in (SILVER, QUARANTINE, *(model.table for model in models))
         ]
     return Reproduced(state, context.code_version, comparisons, _changed_rules(manifests.read(settings, name)["rules"]))
 

@@ -1,31 +1,48 @@
-"""Going back: Silver, the quarantine, Gold and the regions become what they were. Bronze stays as it is."""
+"""Going back: Silver, the quarantine and every Gold table become what they were. Bronze stays as it is."""
 
+import logging
 from dataclasses import replace
 
 from lakehouse.history import states
 from lakehouse.history.states import LakeVersion
 from lakehouse.lake import commits
-from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER, Table
+from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER, Table
 from lakehouse.run_context import RunContext, StageReport
 from lakehouse.settings import Settings
 from lakehouse.transform import merge
+from lakehouse.transform.models import MODELS
 
 STAGE = "restore"
 """The stage of a restore's commits: no watermark accepts it, so the next run recomputes the table."""
-RESTORED = (SILVER, QUARANTINE, GOLD, DIM_REGION)
+SOURCES = {table.name: BRONZE for table in (SILVER, QUARANTINE)} | {model.table.name: model.source for model in MODELS}
+"""What each derived table is made of."""
+DERIVED = (SILVER, QUARANTINE, *(model.table for model in MODELS))
+
+log = logging.getLogger(__name__)
 
 
 def checked(settings: Settings, name: str) -> LakeVersion:
-    """The state to go back to, every table of it there.
+    """The state to go back to, every table of it there. Tables that it never had are named in a warning.
 
     Raises:
         UsageError: there is neither such a lake version nor such a release.
         LakehouseError: the state can no longer be read.
     """
     state = states.resolve_version(settings, name)
-    for table in RESTORED:
+    for table in restored(state):
         state.snapshot(table)
+    if lacking := [table.name for table in DERIVED if not state.holds(table)]:
+        log.warning(
+            "%s holds no %s: what is there stays until the next run builds it anew.",
+            state.name,
+            " and no ".join(lacking),
+        )
     return state
+
+
+def restored(state: LakeVersion) -> list[Table]:
+    """The derived tables that a state holds."""
+    return [table for table in DERIVED if state.holds(table)]
 
 
 def restore_table(context: RunContext, state: LakeVersion, table: Table) -> StageReport:
@@ -34,8 +51,8 @@ def restore_table(context: RunContext, state: LakeVersion, table: Table) -> Stag
     context = replace(context, max_deleted_share=1.0)  # it is what was asked for
     now = context.snapshot(table)
     wanted = context.store.at(state.root).read_with_schema(table, state.version(table))
-    made_of = GOLD if table is DIM_REGION else BRONZE
-    commit = context.commit(STAGE, {made_of.name: context.snapshot(made_of)}, writes=(table, now))
+    source = SOURCES[table.name]
+    commit = context.commit(STAGE, {source.name: context.snapshot(source)}, writes=(table, now))
     current = context.store.read(table, now.version)
     version, _, counted = merge.merge_changes(
         context,
@@ -52,4 +69,4 @@ def restore_table(context: RunContext, state: LakeVersion, table: Table) -> Stag
 
 def set_back(context: RunContext) -> list[str]:
     """The tables whose newest data commit is a restore."""
-    return [table.name for table in RESTORED if commits.newest_stage(context.snapshot(table).newest_commits()) == STAGE]
+    return [table.name for table in DERIVED if commits.newest_stage(context.snapshot(table).newest_commits()) == STAGE]

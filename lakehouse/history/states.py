@@ -26,13 +26,17 @@ class LakeVersion:
         """Where a table of this state stands."""
         return f"{self.root.rstrip('/')}/{table.path}"
 
+    def holds(self, table: Table) -> bool:
+        """Whether it has the table; one of an older release of this package lacks those declared since."""
+        return table.name in self.versions
+
     def version(self, table: Table) -> int:
         """The version of a table.
 
         Raises:
             LakehouseError: the state holds no such table.
         """
-        if table.name not in self.versions:
+        if not self.holds(table):
             raise LakehouseError(f"{self.name} holds no {table.name}: name a later lake version or release.")
         return self.versions[table.name]
 

@@ -7,8 +7,9 @@ table from what is left would delete the rest from it, rightly and for nobody's 
 from lakehouse.errors import LossError
 from lakehouse.lake import delta_log, watermarks
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.tables import BRONZE, GOLD, SILVER, Table
+from lakehouse.lake.tables import BRONZE, SILVER, Table
 from lakehouse.lake.watermarks import Places
+from lakehouse.wording import counted
 
 SHOWN = 3
 """FailedWindow files that are named; of more, how many."""
@@ -34,27 +35,39 @@ def check_bronze(store: Places) -> None:
         )
 
 
-def check_silver(store: Places, silver: Snapshot, gold: Snapshot, held: int | None, *, accept_loss: bool) -> None:
-    """Before Gold is derived: Silver can be read and, but for a loss that is accepted, holds all that Gold was made of.
+def check_source(
+    store: Places,
+    source: Table,
+    source_now: Snapshot,
+    held: int | None,
+    table: Table,
+    now: Snapshot,
+    stage: str,
+    *,
+    accept_loss: bool,
+) -> None:
+    """Before a table is derived: its source can be read and, but for a loss that is accepted, holds all it was made of.
 
-    ``held``: the last landing that went into Silver, None where it cannot say.
+    ``held``: the last landing that went into the source, None where it cannot say. ``stage`` writes the table.
 
     Raises:
-        LossError: Silver is empty or older than Gold, or has lost data files.
+        LossError: the source is empty or older than the table, or has lost data files.
     """
-    check_files(silver, SILVER, "run `lakehouse silver`, which builds the table anew from Bronze")
+    command = f"`lakehouse {source.name.split('.')[0]}`"
+    check_files(source_now, source, f"run {command}, which builds the table anew")
     if accept_loss:
         return
-    if not silver.totals()["rows"] and gold.totals()["rows"]:
+    if not source_now.totals()["rows"] and now.totals()["rows"]:
         raise LossError(
-            f"Silver at {silver.path} is empty, and Gold holds {gold.totals()['rows']:,} rows made of it: run "
-            "`lakehouse silver` first, or say with --accept-loss that Gold shall be empty, too; nothing was written."
+            f"{source.name} at {source_now.path} is empty, and {table.name} holds "
+            f"{counted(now.totals()['rows'], 'row')} made of it: run {command} first, or say with --accept-loss that "
+            f"{table.name} shall be empty, too; nothing was written."
         )
-    stated = watermarks.consumed(store, GOLD, gold, "gold")
+    stated = watermarks.consumed(store, table, now, stage)
     if stated is not None and held is not None and held < stated:
         raise LossError(
-            f"Silver at {silver.path} lacks {_landings(held + 1, stated)}, of which Gold was made: run "
-            "`lakehouse silver` first; nothing was written."
+            f"{source.name} at {source_now.path} lacks {_landings(held + 1, stated)}, of which {table.name} was made: "
+            f"run {command} first; nothing was written."
         )
 
 

@@ -319,13 +319,13 @@ RUNS = Table(
     ),
 )
 
-TABLES = (BRONZE, SILVER, QUARANTINE, GOLD, DIM_REGION, RUNS)
+TABLES = (BRONZE, SILVER, QUARANTINE, GOLD, DIM_REGION, INTENSITY_PROFILE, GOLD_MONTHLY, RUNS)
 
 
 def by_name(name: str) -> Table | None:
     """The table called ``schema.table``, or ``schema/table``, or just ``table``; None when there is none."""
     wanted = name.replace("/", ".")
-    return next((table for table in TABLES if wanted in (table.name, table.name.split(".")[1])), None)
+    return next((table for table in TABLES if wanted in (table.name, table.short_name)), None)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Protocol
 from lakehouse.lake import commits, delta_log
 from lakehouse.lake.commits import Commit, Pin
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.tables import BRONZE, GOLD, QUARANTINE, RUNS, SILVER, Table
+from lakehouse.lake.tables import BRONZE, QUARANTINE, RUNS, SILVER, Table
 
 LANDING_STAGES = frozenset({"bronze", "import"})
 """The stages whose commits may stand in Bronze; anything else makes Silver look at all of it again."""
@@ -43,24 +43,23 @@ def landing(store: Places, table: Snapshot, bronze: Snapshot, quarantine: Snapsh
     return found
 
 
-def version_of_silver(store: Places, table: Snapshot, half_hours: Snapshot) -> int | None:
-    """The version of Silver that Gold surely reflects and whose change feed leads here; None: compute it all."""
+def source_version(
+    store: Places, table: Table, now: Snapshot, stage: str, source: Table, source_now: Snapshot, source_stage: str
+) -> int | None:
+    """The version of its source that a table surely reflects and whose change feed leads here; None: compute it all.
+
+    ``stage`` and ``source_stage`` are those that write the two tables.
+    """
     found = None
-    for account in _accounts(store, GOLD, table, "gold"):
-        read = account.reads.get(SILVER.name)
+    for account in _accounts(store, table, now, stage):
+        read = account.reads.get(source.name)
         if read is None:
             continue
-        if _added_to(half_hours, read, frozenset()):
-            return half_hours.version
-        if _added_to(half_hours, read, frozenset({"silver"}), harmless=commits.NOT_DATA - CHANGES_FEED):
+        if _added_to(source_now, read, frozenset()):
+            return source_now.version
+        if _added_to(source_now, read, frozenset({source_stage}), harmless=commits.NOT_DATA - CHANGES_FEED):
             found = max(found or 0, read.version)
     return found
-
-
-def reflects(store: Places, table: Table, now: Snapshot, stage: str, source: Table, source_now: Snapshot) -> bool:
-    """Whether a table surely is what its stage makes of ``source`` as it stands."""
-    reads = (account.reads.get(source.name) for account in _accounts(store, table, now, stage))
-    return any(read is not None and _added_to(source_now, read, frozenset()) for read in reads)
 
 
 def consumed(store: Places, table: Table, now: Snapshot, stage: str) -> int | None:

@@ -8,10 +8,23 @@ from pathlib import Path
 import pytest
 
 from lakehouse.lake import watermarks
-from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER, TABLES, Table
+from lakehouse.lake.tables import (
+    BRONZE,
+    DIM_REGION,
+    GOLD,
+    GOLD_MONTHLY,
+    INTENSITY_PROFILE,
+    QUARANTINE,
+    SILVER,
+    TABLES,
+    Table,
+)
+from lakehouse.transform.models import MODELS, STAGE_OF
 from tests.support.lakes import Lake, period, periods, region, response
 
 UNCHANGED = {"inserted": 0, "updated": 0, "deleted": 0}
+DERIVED = (SILVER, GOLD, DIM_REGION, INTENSITY_PROFILE, GOLD_MONTHLY)
+"""In the order of their stages."""
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +49,8 @@ def loaded(empty_lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:
         "silver.quarantine": 1,
         "gold.carbon_intensity_daily": 2,
         "gold.dim_region": 1,
+        "gold.intensity_profile": 2,
+        "gold.carbon_intensity_monthly": 2,
         "ops.runs": 0,
     }
     return made
@@ -48,10 +63,10 @@ def copied(loaded: Lake, tmp_path: Path) -> Lake:
 
 
 def changed(lake: Lake) -> list[dict[str, int]]:
-    """What a run changes in Silver, Gold and the regions; afterwards nothing differs from a full computation."""
+    """What a run changes in each derived table; afterwards nothing differs from a full computation."""
     done = lake.derive()
     again = lake.derive(full=True)
-    assert [report.version for report in again] == [None, None, None]
+    assert [report.version for report in again] == [None] * len(DERIVED)
     found = [{name: report.counts[name] for name in UNCHANGED} for report in done]
     wrote = [report.version is not None for report in done]
     assert wrote == [counts != UNCHANGED for counts in found]
@@ -64,36 +79,67 @@ def only(**counts: int) -> dict[str, int]:
 
 def test_writes_nothing_when_nothing_came(copied: Lake) -> None:
     before = copied.versions()
-    assert changed(copied) == [UNCHANGED] * 3
+    assert changed(copied) == [UNCHANGED] * len(DERIVED)
     assert copied.versions() == before
 
 
+def in_place(table: Table, counts: dict[str, int]) -> list[dict[str, int]]:
+    """That one table changes and no other."""
+    return [counts if each is table else UNCHANGED for each in DERIVED]
+
+
 BY_HAND: dict[str, tuple[str, Table, list[dict[str, int]]]] = {
-    "silver restored": ("RESTORE {} TO VERSION AS OF 1", SILVER, [only(updated=2), UNCHANGED, UNCHANGED]),
-    "gold restored": ("RESTORE {} TO VERSION AS OF 1", GOLD, [UNCHANGED, only(updated=2), UNCHANGED]),
-    "regions restored": ("RESTORE {} TO VERSION AS OF 0", DIM_REGION, [UNCHANGED, UNCHANGED, only(inserted=2)]),
-    "bronze restored": ("RESTORE {} TO VERSION AS OF 1", BRONZE, [only(updated=2), only(updated=2), UNCHANGED]),
+    "silver restored": ("RESTORE {} TO VERSION AS OF 1", SILVER, in_place(SILVER, only(updated=2))),
+    "gold restored": ("RESTORE {} TO VERSION AS OF 1", GOLD, in_place(GOLD, only(updated=2))),
+    "regions restored": ("RESTORE {} TO VERSION AS OF 0", DIM_REGION, in_place(DIM_REGION, only(inserted=2))),
+    "profile restored": (
+        "RESTORE {} TO VERSION AS OF 1",
+        INTENSITY_PROFILE,
+        in_place(INTENSITY_PROFILE, only(updated=2)),
+    ),
+    "months restored": ("RESTORE {} TO VERSION AS OF 1", GOLD_MONTHLY, in_place(GOLD_MONTHLY, only(updated=2))),
+    "bronze restored": (
+        "RESTORE {} TO VERSION AS OF 1",
+        BRONZE,
+        [only(updated=2), only(updated=2), UNCHANGED, only(updated=2), only(updated=2)],
+    ),
     "bronze emptied": (
         "RESTORE {} TO VERSION AS OF 0",
         BRONZE,
-        [only(deleted=8), only(deleted=4), only(deleted=2)],
+        [only(deleted=8), only(deleted=4), only(deleted=2), only(deleted=8), only(deleted=2)],
     ),
-    "silver updated": ("UPDATE {} SET intensity_forecast = 7", SILVER, [only(updated=8), UNCHANGED, UNCHANGED]),
-    "silver's provenance updated": ("UPDATE {} SET response_id = 'x'", SILVER, [UNCHANGED, UNCHANGED, UNCHANGED]),
+    "silver updated": (
+        "UPDATE {} SET intensity_forecast = 7",
+        SILVER,
+        in_place(SILVER, only(updated=8)),
+    ),
+    "silver's provenance updated": ("UPDATE {} SET response_id = 'x'", SILVER, in_place(SILVER, UNCHANGED)),
     "silver's rows deleted": (
         "DELETE FROM {} WHERE regionid = 13 AND timestamp < '2024-01-02'",
         SILVER,
-        [only(inserted=3), UNCHANGED, UNCHANGED],
+        in_place(SILVER, only(inserted=3)),
     ),
     "rows put into silver": (
         "INSERT INTO {0} SELECT regionid, timestamp + INTERVAL 20 DAYS AS timestamp, * EXCEPT (regionid, timestamp) "
         "FROM {0} WHERE regionid = 12",
         SILVER,
-        [only(deleted=4), UNCHANGED, UNCHANGED],
+        in_place(SILVER, only(deleted=4)),
     ),
-    "gold updated": ("UPDATE {} SET fuel_gas = 1", GOLD, [UNCHANGED, only(updated=4), UNCHANGED]),
-    "gold's rows deleted": ("DELETE FROM {} WHERE regionid = 12", GOLD, [UNCHANGED, only(inserted=2), UNCHANGED]),
-    "regions updated": ("UPDATE {} SET kind = 'gb'", DIM_REGION, [UNCHANGED, UNCHANGED, only(updated=2)]),
+    "gold updated": ("UPDATE {} SET fuel_gas = 1", GOLD, in_place(GOLD, only(updated=4))),
+    "gold's rows deleted": ("DELETE FROM {} WHERE regionid = 12", GOLD, in_place(GOLD, only(inserted=2))),
+    "regions updated": ("UPDATE {} SET kind = 'gb'", DIM_REGION, in_place(DIM_REGION, only(updated=2))),
+    "profile updated": ("UPDATE {} SET n_days = 9", INTENSITY_PROFILE, in_place(INTENSITY_PROFILE, only(updated=8))),
+    "profile's rows deleted": (
+        "DELETE FROM {} WHERE regionid = 12",
+        INTENSITY_PROFILE,
+        in_place(INTENSITY_PROFILE, only(inserted=4)),
+    ),
+    "months updated": ("UPDATE {} SET fuel_gas = 1", GOLD_MONTHLY, in_place(GOLD_MONTHLY, only(updated=2))),
+    "a month put in": (
+        "INSERT INTO {0} SELECT regionid, DATE '2024-05-01' AS month, * EXCEPT (regionid, month) FROM {0}",
+        GOLD_MONTHLY,
+        in_place(GOLD_MONTHLY, only(deleted=2)),
+    ),
 }
 
 
@@ -110,7 +156,7 @@ def test_rights_what_was_done_by_hand(copied: Lake, case: str) -> None:
 )
 def test_rights_the_quarantine(copied: Lake, statement: str) -> None:
     copied.sql(statement, QUARANTINE)
-    assert changed(copied) == [UNCHANGED] * 3
+    assert changed(copied) == [UNCHANGED] * len(DERIVED)
     assert copied.rows(QUARANTINE, "regionid", "period_from", "reasons") == [
         ("12", "2024-01-02T12:30Z", ["forecast_is_integer", "forecast_plausible"])
     ]
@@ -127,14 +173,14 @@ def replaced(lake: Lake, table: Table) -> None:
 
 
 @pytest.mark.parametrize("anew", [made_anew, replaced])
-@pytest.mark.parametrize("table", [SILVER, GOLD, DIM_REGION], ids=lambda table: table.name)
+@pytest.mark.parametrize("table", DERIVED, ids=lambda table: table.name)
 def test_fills_a_table_that_was_replaced(copied: Lake, anew: Callable[[Lake, Table], None], table: Table) -> None:
     before = copied.rows(table)
     anew(copied, table)
-    place = [SILVER, GOLD, DIM_REGION].index(table)
+    place = DERIVED.index(table)
     found = changed(copied)
     assert found[place]["inserted"] == len(before) - (anew is replaced)
-    assert [counts for number, counts in enumerate(found) if number != place] == [UNCHANGED] * 2
+    assert [counts for number, counts in enumerate(found) if number != place] == [UNCHANGED] * 4
     assert copied.rows(table) == before
 
 
@@ -145,11 +191,11 @@ def test_trusts_no_table_of_a_copy_that_went_its_own_way(loaded: Lake, tmp_path:
     one.derive()
     other.derive()
     # the same table ids, the same versions, the same landings: only the commits differ
-    for table in (SILVER, GOLD):
+    for table in (SILVER, GOLD, INTENSITY_PROFILE, GOLD_MONTHLY):
         shutil.rmtree(one.store.path(table))
         shutil.copytree(other.store.path(table), one.store.path(table))
     moved = one.copy(tmp_path / "moved")
-    assert changed(moved) == [only(updated=2), only(updated=2), UNCHANGED]
+    assert changed(moved) == [only(updated=2), only(updated=2), UNCHANGED, only(updated=2), only(updated=2)]
     assert {row[0] for row in moved.rows(SILVER, "intensity_forecast")} == {60, 100, 102, 150}
 
 
@@ -163,39 +209,48 @@ def test_rights_a_table_whose_log_was_cleaned(copied: Lake) -> None:
         for old in sorted(log.glob("*.json"))[:-1]:
             old.unlink()
     copied.sql("DELETE FROM {} WHERE regionid = 13", GOLD)
-    assert changed(copied) == [UNCHANGED, only(inserted=2), UNCHANGED]
+    assert changed(copied) == in_place(GOLD, only(inserted=2))
     copied.land(response(periods("2024-01-01T01:00", [160]), "2024-01-04T00:00"))
-    assert changed(copied) == [only(updated=2), only(updated=2), UNCHANGED]
+    assert changed(copied) == [only(updated=2), only(updated=2), UNCHANGED, only(updated=2), only(updated=2)]
 
 
 def test_keeps_its_place_through_maintenance(copied: Lake) -> None:
-    for table in (BRONZE, SILVER, QUARANTINE, GOLD, DIM_REGION):
+    for table in (BRONZE, QUARANTINE, *DERIVED):
         copied.sql("OPTIMIZE {}", table)
         copied.sql("VACUUM {}", table)
         copied.sql("ALTER TABLE {} SET TBLPROPERTIES ('note' = 'x')", table)
     copied.sql("ALTER TABLE {} ADD CONSTRAINT x CHECK (n_periods > 0)", GOLD)
     before = copied.versions()
-    assert [report.version for report in copied.derive()] == [None, None, None]
+    assert [report.version for report in copied.derive()] == [None] * len(DERIVED)
     assert copied.versions() == before
     snapshot = copied.context.snapshot
     assert watermarks.landing(copied.store, snapshot(SILVER), snapshot(BRONZE), snapshot(QUARANTINE)) == 2
-    assert watermarks.version_of_silver(copied.store, snapshot(GOLD), snapshot(SILVER)) == snapshot(SILVER).version
+    for model in MODELS:
+        watermark = watermarks.source_version(
+            *(copied.store, model.table, snapshot(model.table), model.stage),
+            *(model.source, snapshot(model.source), STAGE_OF[model.source.name]),
+        )
+        assert watermark == snapshot(model.source).version
     copied.land(response(periods("2024-01-01T01:00", [160]), "2024-01-04T00:00"))
-    silver, gold, _ = copied.derive()
+    silver, gold, *_ = copied.derive()
     assert silver.counts["received"] == 2  # the new response alone
     assert (silver.counts["updated"], gold.counts["updated"]) == (2, 2)
 
 
 def test_takes_older_dates_in_any_order(copied: Lake) -> None:
     copied.land(response(periods("2023-06-01T00:00", [80]), "2024-01-05T00:00"))
-    assert changed(copied) == [only(inserted=2), only(inserted=2), UNCHANGED]
+    assert changed(copied) == [only(inserted=2), only(inserted=2), UNCHANGED, only(inserted=2), only(inserted=2)]
     copied.land(
         response(periods("2023-06-03T00:00", [80]), "2024-01-05T00:02"),
         response(periods("2022-03-01T00:00", [80]), "2024-01-05T00:01"),
     )
-    assert changed(copied) == [only(inserted=4), only(inserted=4), UNCHANGED]
+    assert changed(copied) == [
+        *(only(inserted=4), only(inserted=4), UNCHANGED),
+        {"inserted": 2, "updated": 2, "deleted": 0},
+        {"inserted": 2, "updated": 2, "deleted": 0},
+    ]
     copied.land(response(periods("2023-06-02T00:00", [80]), "2020-01-01T00:00"))
-    assert changed(copied) == [only(inserted=2), only(inserted=2), UNCHANGED]
+    assert changed(copied) == [only(inserted=2), only(inserted=2), UNCHANGED, only(updated=2), only(updated=2)]
 
 
 def test_lets_a_late_import_of_an_older_answer_change_nothing(lake: Lake) -> None:

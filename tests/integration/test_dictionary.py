@@ -8,20 +8,20 @@ import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from lakehouse.lake import dictionary
+from lakehouse import data_dictionary
 from lakehouse.lake.tables import DIM_REGION, TABLES, Table
 from tests.support.lakes import Lake
 
 
 def test_keeps_the_data_dictionary_up_to_date() -> None:
-    said = dictionary.PLACE.read_text(encoding="utf-8")
-    assert said == dictionary.text(), (
-        "docs/data-dictionary.md is stale: run .venv/bin/python -m lakehouse.lake.dictionary"
+    said = data_dictionary.PLACE.read_text(encoding="utf-8")
+    assert said == data_dictionary.text(), (
+        "docs/data-dictionary.md is stale: run .venv/bin/python -m lakehouse.data_dictionary"
     )
 
 
 def test_says_what_every_column_means() -> None:
-    page = dictionary.text()
+    page = data_dictionary.text()
     assert "| `intensity_forecast` | INT | no | Forecast carbon intensity, gCO2/kWh |" in page
     assert "| `mix_is_whole` | quarantine | percent, 100 within 0.5 |" in page
     assert "| 13 | London | UKPN London | dno_region | 15 |" in page

@@ -13,7 +13,7 @@ from lakehouse import cli
 from lakehouse.errors import UsageError
 from lakehouse.history import comparison, explanation, query, releases, restore, revisions
 from lakehouse.ingestion.gaps import Cause
-from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER
+from lakehouse.lake.tables import BRONZE, GOLD, QUARANTINE, SILVER
 from lakehouse.pipeline import Run
 from lakehouse.postgres import PostgresTarget
 from lakehouse.publishing import verification
@@ -187,7 +187,7 @@ def test_shows_what_differs_by_key_and_column(chosen: Settings, told: Lake) -> N
 
 
 def test_goes_back_and_rolls_forward_again(chosen: Settings, told: Lake, caplog: pytest.LogCaptureFixture) -> None:
-    tables = (SILVER, GOLD, DIM_REGION, QUARANTINE)
+    tables = restore.DERIVED
     then = [told.rows(table) for table in tables]
     report = run(chosen, lambda started: started.restore("1"), "restore")
     assert report.lake_version == 3
@@ -195,17 +195,18 @@ def test_goes_back_and_rolls_forward_again(chosen: Settings, told: Lake, caplog:
         assert comparison.diff(chosen, table, "1", str(told.context.snapshot(table).version)).differing == 0
     assert told.rows(BRONZE, "landing") == [(1,), (2,)]
     assert explanation.explain(chosen, 13, DAY, "3").gold["intensity_avg"] == Decimal("101.33")  # type: ignore[index]  # it is there
-    assert [stage.version for stage in run(chosen, lambda started: started.restore("1")).stages] == [None] * 4
+    assert [stage.version for stage in run(chosen, lambda started: started.restore("1")).stages] == [None] * 6
 
     caplog.clear()
     derived(chosen)
     assert caplog.messages == [
-        "silver.regional_half_hourly and gold.carbon_intensity_daily had been restored to an older state; "
+        "silver.regional_half_hourly and gold.carbon_intensity_daily and gold.intensity_profile and "
+        "gold.carbon_intensity_monthly had been restored to an older state; "
         "this run rolls forward from Bronze."
     ]
     assert [told.rows(table) for table in tables] == then
     caplog.clear()
-    assert [stage.version for stage in derived(chosen).stages] == [None] * 3
+    assert [stage.version for stage in derived(chosen).stages] == [None] * 5
     assert caplog.messages == []
     with pytest.raises(UsageError, match="There is no release 'x'"):
         restore.checked(chosen, "x")
@@ -240,7 +241,7 @@ def test_publishes_a_release_and_comes_back(
 def names_of_the_session(spark: Any) -> Iterator[None]:
     """Leave no views of an older state to the tests that follow."""
     yield
-    for table in (BRONZE, SILVER, QUARANTINE, GOLD, DIM_REGION):
+    for table in (BRONZE, *restore.DERIVED):
         for kind in ("VIEW", "TABLE"):
             if str(spark.conf.get("lakehouse.registered", "")).startswith(kind):
                 spark.sql(f"DROP {kind} IF EXISTS {table.name}")

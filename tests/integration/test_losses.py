@@ -3,19 +3,23 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lakehouse import cli
 from lakehouse.errors import LossError
-from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, QUARANTINE, SILVER, Table
+from lakehouse.lake.tables import BRONZE, GOLD, QUARANTINE, SILVER, Table
 from lakehouse.pipeline import Run
 from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
+from lakehouse.transform import gold_job
+from lakehouse.transform.models import MODELS, Model
 from tests.support.lakes import Lake, period, periods, region, response
 
 DERIVED = ("silver", "gold")
+EVERY = (SILVER, QUARANTINE, *(model.table for model in MODELS))
 
 
 def derive(settings: Settings, *wanted: str, accept_loss: bool = False, full: bool = False) -> RunReport:
@@ -60,7 +64,7 @@ def forget_last_commit(lake: Lake, table: Table) -> None:
 
 
 def contents(lake: Lake) -> dict[str, object]:
-    return {table.name: lake.rows(table, *table.key, *table.values) for table in (SILVER, QUARANTINE, GOLD, DIM_REGION)}
+    return {table.name: lake.rows(table, *table.key, *table.values) for table in EVERY}
 
 
 LOST = {
@@ -110,7 +114,8 @@ def test_gold_refuses_a_silver_older_than_itself(full: Lake, settings: Settings)
     before = full.rows(GOLD)
     forget_last_commit(full, SILVER)
     with pytest.raises(
-        LossError, match=r"Silver at .* lacks landing 2, of which Gold was made: run `lakehouse silver`"
+        LossError,
+        match=r"silver.regional_half_hourly at .* lacks landing 2, of which gold.* was made: run `lakehouse silver`",
     ):
         derive(settings, "gold")
     assert full.rows(GOLD) == before
@@ -119,10 +124,38 @@ def test_gold_refuses_a_silver_older_than_itself(full: Lake, settings: Settings)
     assert full.rows(GOLD) == before
 
 
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stage)
+def test_no_model_is_made_of_less_than_it_was(full: Lake, model: Model) -> None:
+    before = full.rows(model.table)
+    forget_last_commit(full, model.source)
+    with pytest.raises(LossError, match=f"lacks landing 2, of which {model.table.name} was made"):
+        gold_job.build_model(full.context, model)
+    assert full.rows(model.table) == before
+    shutil.rmtree(folder(full, model.source))
+    full.store.prepare(model.source)
+    with pytest.raises(LossError, match=rf"is empty, and {model.table.name} holds \d rows made of it"):
+        gold_job.build_model(full.context, model)
+    assert full.rows(model.table) == before
+    gold_job.build_model(replace(full, accept_loss=True).context, model)
+    assert full.rows(model.table) == []
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stage)
+def test_no_model_loses_more_than_the_share_that_is_set(full: Lake, model: Model) -> None:
+    before = full.rows(model.table)
+    full.sql("DELETE FROM {} WHERE regionid = 12", model.source)
+    context = replace(full.context, max_deleted_share=0.4)
+    with pytest.raises(LossError, match=f"{model.table.name} would lose . of its . rows, more than .* 0\\.4"):
+        gold_job.build_model(context, model)
+    assert full.rows(model.table) == before
+    gold_job.build_model(replace(context, max_deleted_share=0.5), model)
+    assert {row[0] for row in full.rows(model.table, "regionid")} == {13}
+
+
 def test_gold_refuses_an_empty_silver(full: Lake, settings: Settings) -> None:
     before = full.rows(GOLD)
     shutil.rmtree(folder(full, SILVER))
-    with pytest.raises(LossError, match=r"Silver at .* is empty, and Gold holds 4 rows made of it"):
+    with pytest.raises(LossError, match=r"silver\.regional_.* is empty, and gold\..* holds 4 rows made of it"):
         derive(settings, "gold")
     assert full.rows(GOLD) == before
     derive(settings)
@@ -141,8 +174,12 @@ def test_refuses_to_delete_more_than_the_share_that_is_set(full: Lake, settings:
 
 @pytest.mark.parametrize(
     ("tables", "how"),
-    [((SILVER, QUARANTINE, GOLD, DIM_REGION), "gone"), ((SILVER,), "cut"), ((GOLD,), "gone")],
-    ids=["all gone", "Silver cut", "Gold gone"],
+    [
+        (EVERY, "gone"),
+        ((SILVER,), "cut"),
+        *(((model.table,), "gone") for model in MODELS),
+    ],
+    ids=["all gone", "Silver cut", *(f"{model.stage} gone" for model in MODELS)],
 )
 def test_builds_tables_anew_that_have_lost_a_data_file(
     full: Lake, settings: Settings, tables: tuple[Table, ...], how: str

@@ -71,7 +71,7 @@ def test_moves_on_what_is_good_by_a_changed_rule(refusing: Lake, tmp_path: Path)
 
     whole.silver(full=True, contract=LOOSER)
     assert (whole.rows(SILVER), whole.rows(QUARANTINE)) == (refusing.rows(SILVER), refusing.rows(QUARANTINE))
-    gold = refusing.gold().counts
+    gold = refusing.gold()[0].counts
     assert (gold["inserted"], gold["updated"]) == (1, 1)
     assert refusing.silver(replay=True, contract=LOOSER).version is None
     assert refusing.silver(contract=LOOSER).version is None

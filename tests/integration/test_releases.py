@@ -16,7 +16,7 @@ import pytest
 from lakehouse.errors import LakehouseError, LakeLockedError, UsageError
 from lakehouse.history import manifests, query, release_export, releases, reproduction, status
 from lakehouse.lake.locking import locked
-from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, RUNS, SILVER
+from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, GOLD_MONTHLY, INTENSITY_PROFILE, RUNS, SILVER
 from lakehouse.settings import Settings
 from lakehouse.transform import quality, quarantine
 from tests.support.lakes import Lake, periods, response
@@ -61,6 +61,8 @@ def test_says_what_it_holds_and_how_to_cite_it(chosen: Settings) -> None:
         "silver.quarantine": 1,
         GOLD.name: 2,
         DIM_REGION.name: 2,
+        INTENSITY_PROFILE.name: 6,
+        GOLD_MONTHLY.name: 2,
         RUNS.name: 1,
     }
     assert (manifest["lake_version"], manifest["note"]) == (1, "for a paper")
@@ -93,7 +95,7 @@ def test_is_not_written_by_a_query(chosen: Settings, settings_of: Callable[..., 
 def test_outlives_the_lakes_own_tables(chosen: Settings, released: Lake) -> None:
     for table in (BRONZE, SILVER, GOLD):
         shutil.rmtree(released.store.path(table))
-    assert [each.is_whole for each in releases.verify(chosen, "first")] == [True] * 6
+    assert [each.is_whole for each in releases.verify(chosen, "first")] == [True] * 8
     assert reproduction.reproduce(chosen, "first").is_identical
 
 
@@ -118,7 +120,7 @@ def test_finds_a_manifest_that_was_changed(chosen: Settings) -> None:
 def test_is_rebuilt_from_its_own_bronze_to_the_bit(chosen: Settings) -> None:
     found = reproduction.reproduce(chosen, "first")
     assert found.is_identical
-    assert found.describe()[-1].startswith("Identical: 12 rows of release first, made by ")
+    assert found.describe()[-1].startswith("Identical: 20 rows of release first, made by ")
     assert not list(Path(chosen.root).glob(".reproduce-*"))
 
 
@@ -137,7 +139,7 @@ def test_names_what_a_changed_rule_makes_different(chosen: Settings, monkeypatch
     found = reproduction.reproduce(chosen, "first")
     assert not found.is_identical
     assert found.rules == ["forecast_plausible"]
-    silver, refused, gold, regions = found.comparisons
+    silver, refused, gold, regions, profile, months = found.comparisons
     assert [(row.key["regionid"], f"{row.key['timestamp']:%H:%M}", row.kind) for row in silver.rows] == [
         (12, "01:00", "removed"),
         (13, "01:00", "removed"),
@@ -145,6 +147,8 @@ def test_names_what_a_changed_rule_makes_different(chosen: Settings, monkeypatch
     assert refused.counts == {"added": 2, "removed": 0, "changed": 0}
     assert [row.columns["intensity_max"] for row in gold.rows] == [(103, 101), (103, 101)]
     assert regions.differing == 0
+    assert [(row.key["half_hour"], row.kind) for row in profile.rows] == [(2, "removed"), (2, "removed")]
+    assert [row.columns["n_periods"] for row in months.rows] == [(3, 2), (3, 2)]
     assert "gold.carbon_intensity_daily: from release first to what its Bronze gives today 0 added, 0 removed, 2" in (
         "\n".join(found.describe())
     )

@@ -18,6 +18,7 @@ from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, TABLES, Table
 from lakehouse.run_context import RunContext, StageReport
 from lakehouse.transform import gold_job, silver_job
+from lakehouse.transform.models import MODELS
 from lakehouse.transform.silver_job import Contract
 from lakehouse.windows import Window
 
@@ -102,16 +103,13 @@ class Lake:
     def silver(self, **options: Any) -> StageReport:
         return silver_job.build_silver(self.context, **options)
 
-    def gold(self, **options: Any) -> StageReport:
-        return gold_job.aggregate(self.context, **options)
+    def gold(self, **options: Any) -> list[StageReport]:
+        """Every Gold table."""
+        return [gold_job.build_model(self.context, model, **options) for model in MODELS]
 
     def derive(self, *, contract: Contract | None = None, **options: Any) -> list[StageReport]:
-        """Silver, Gold and the regions."""
-        return [
-            self.silver(contract=contract, **options),
-            self.gold(**options),
-            gold_job.describe_regions(self.context, **options),
-        ]
+        """Silver and every Gold table."""
+        return [self.silver(contract=contract, **options), *self.gold(**options)]
 
     def versions(self) -> dict[str, int]:
         return {table.name: self.context.snapshot(table).version for table in TABLES}
