@@ -182,12 +182,3 @@ SELECT
     coalesce(regions_inserted, 0) + coalesce(regions_updated, 0) + coalesce(regions_unchanged, 0),
     regions_checksum
 FROM carbon_data.export_log;
-
--- The record of migrations is applied_migration alone; the pointer beside it was another tool's.
-DO $$
-BEGIN
-    IF to_regclass('carbon_migrations.alembic_version') IS NOT NULL THEN  -- IF EXISTS would send a notice
-        DROP TABLE carbon_migrations.alembic_version;
-    END IF;
-END
-$$;
