@@ -119,12 +119,12 @@ class _Export:
             elif proven is not None and not full and proven.is_of(self.source.state):
                 return {name: counts.untouched() for name, counts in proven.counts.items()}
             reading.result()
-        own = {each: checksums.of_table(found, each.table) for each in tables}
-        wanted = {each: each.checksums if each in moved or each in edited else own[each] for each in tables}
-        proof = {part: checksum for each in tables for part, checksum in wanted[each].items()}
+        in_postgres = {each: checksums.of_table(found, each.table) for each in tables}
+        in_gold = {each: each.checksums if each in moved or each in edited else in_postgres[each] for each in tables}
+        proof = {part: checksum for each in tables for part, checksum in in_gold[each].items()}
         if not full:
             try:
-                different = [each for each in tables if own[each] != wanted[each]]
+                different = [each for each in tables if in_postgres[each] != in_gold[each]]
                 return self._replace([_changes(each, None if each in edited else proven) for each in different], proof)
             except (ProofError, FeedError) as error:
                 log.info("The changes alone do not do (%s); all of Gold is staged.", error)

@@ -83,8 +83,8 @@ def check(target: PostgresTarget, *, sql: Path | None = None) -> None:
 
 def _apply(connection: Connection, target: PostgresTarget, file: SqlFile) -> None:
     """Run a migration and record it, in the caller's transaction."""
-    is_there = schema.exists(connection)
-    text_to_run = file.text.replace(MAKES_SCHEMA, "", 1) if is_there else file.text
+    schema_exists = schema.exists(connection)
+    text_to_run = file.text.replace(MAKES_SCHEMA, "", 1) if schema_exists else file.text
     sql_files.execute(connection, replace(file, text=text_to_run), target)
     connection.execute(
         text(f"INSERT INTO {schema.RECORD}.applied_migration (name, sha256) VALUES (:name, :sha256)"),  # noqa: S608 (our own schema)

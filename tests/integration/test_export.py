@@ -11,6 +11,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
 from lakehouse.errors import LossError, PostgresError, UsageError
+from lakehouse.history.states import LakeVersion
 from lakehouse.lake.tables import DIM_REGION, GOLD, GOLD_MONTHLY, INTENSITY_PROFILE, PUBLISHED
 from lakehouse.postgres import PostgresTarget
 from lakehouse.publishing import checksums, export, migrations, staging, verification
@@ -403,3 +404,35 @@ def test_leaves_what_the_release_before_exported_as_it_is_and_goes_on(
     assert {row[0] for row in staged} == {"intensity_profile"}
     assert export.publish(former.context, chosen, version=1).counts["updated"] == 18
     assert query(former_database, "SELECT count(*) FROM carbon_data.intensity_profile") == [(0,)]
+
+
+def test_publishes_an_old_state_without_the_tables_that_it_lacks(
+    database: PostgresTarget, gold_lake: GoldLake, publish, caplog
+):
+    publish(database)
+    gold_lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
+    old = LakeVersion("lake version 1", 1, gold_lake.context.store.root, {GOLD.name: 1, DIM_REGION.name: 1}, {})
+    caplog.clear()
+    assert publish(database, state=old) == {
+        **NOTHING,
+        "intensity_profile_deleted": 2,
+        "carbon_intensity_monthly_deleted": 2,
+    }
+    assert "comes without gold.intensity_profile, gold.carbon_intensity_monthly" in caplog.text
+    assert query(database, "SELECT lake_version FROM carbon_data.export_log ORDER BY export_id") == [(None,), (1,)]
+    assert publish(database) == {
+        **{"inserted": 0, "updated": 1, "deleted": 0, "unchanged": 2},
+        **{"intensity_profile_inserted": 2, "carbon_intensity_monthly_inserted": 2},
+    }
+
+
+def test_takes_tables_of_silver_as_they_were_though_gold_did_not_change_since(
+    database: PostgresTarget, gold_lake: GoldLake, publish
+):
+    publish(database)
+    DeltaTable.forPath(gold_lake.context.store.spark, gold_lake.context.store.path(GOLD)).optimize().executeCompaction()
+    gold_lake.replace(INTENSITY_PROFILE, [half_hour(13, 0, n_days=5)])
+    gold_lake.change(13, FIRST, intensity_avg=Decimal("90.00"))
+    assert publish(database, version=1) == NOTHING
+    found = verification.verify(settings_for(database, gold_lake.context.store.root))
+    assert (found.gold_version, found.differences) == (1, [])
