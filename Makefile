@@ -40,6 +40,9 @@ $(READY): pyproject.toml spark-defaults.conf $(LOCKS) Makefile
 			"PYSPARK_PYTHON=\"\$${PYSPARK_PYTHON:-$(CURDIR)/$(BIN)/python}\"" > "$$conf/spark-env.sh"
 	@echo "fetching the pinned jars ..."
 	@$(BIN)/python -m lakehouse.spark.jars >.venv/jars.log 2>&1 || { tail -n 3 .venv/jars.log >&2; rm -f $(READY); exit 1; }
+	@echo "letting spark-submit resolve the same jars into Ivy's cache ..."
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/spark-submit --properties-file spark-defaults.conf jobs/run.py --help \
+		>.venv/submit.log 2>&1 || echo "spark-submit could not (see .venv/submit.log); it tries again when you call it" >&2
 	@echo "archiving the JVM's classes, so that Spark starts faster ..."
 	@$(BIN)/python -m lakehouse.warmup >/dev/null || { rm -f $(READY); exit 1; }
 	@touch $(READY)

@@ -1,7 +1,7 @@
 """The pinned jars, fetched once into the project's own cache, so that later starts touch no network.
 
 ``python -m lakehouse.spark.jars`` fetches them. The commands start Spark with these files. ``spark-submit`` resolves
-the same versions from ``spark.jars.packages`` through Spark's Ivy, when it is called for the first time.
+the same versions from ``spark.jars.packages`` through Spark's Ivy, into Ivy's own cache.
 """
 
 import hashlib

@@ -286,7 +286,7 @@ def test_keeps_what_came_names_what_did_not_and_goes_on_from_there(
     with (first := run()).recorded():
         with pytest.raises(ApiUnavailableError, match=r"^1 window could not be fetched.*HTTP 503") as caught:
             first.fetch(at("2023-12-20"), at("2023-12-26"))
-        first.derive(["silver"])
+        first.transform(["silver"])
     assert caught.value.exit_code == 4
     stopped = first.report.stages[0]
     assert (stopped.stage, stopped.status, stopped.version) == ("bronze", "failed", 1)
