@@ -36,7 +36,8 @@ from lakehouse.pipeline import Report
 from lakehouse.settings import Settings
 from lakehouse.simulator import CarbonIntensityApi
 from lakehouse.windows import EPOCH
-from tests.support.lake_rows import at, bronze_rows, landing_in
+from tests.support.lake_rows import bronze_rows, landing_in
+from tests.support.times import at
 
 MIB = 1024 * 1024
 

@@ -30,7 +30,8 @@ from lakehouse.transform.batch import Batch
 from lakehouse.transform.far import FarPieces
 from lakehouse.transform.near import NearPieces
 from lakehouse.transform.quality import BANDS, RULES
-from tests.support.lakes import at, period, periods, region
+from tests.support.lakes import period, periods, region
+from tests.support.times import at
 
 NOON = "2024-01-02T12:00"
 REFUSED = ["response_id", "landing", "ingestion_timestamp", "is_pending", "position", *SILVER.key]

@@ -21,7 +21,8 @@ from lakehouse.transform import quality, quarantine
 from lakehouse.transform.quality import RULES, RuleResult
 from lakehouse.transform.silver_job import Contract
 from lakehouse.windows import Window
-from tests.support.lakes import MIX, Lake, at, period, region, response
+from tests.support.lakes import MIX, Lake, period, region, response
+from tests.support.times import at
 
 DEFECTS: list[tuple[Callable[[bytes], bytes | None], dict[str, int], int]] = [
     # the fault; how many pieces broke which rules; rows of Silver, of 2 half-hours x 18 regions

@@ -17,6 +17,7 @@ from lakehouse.lake import delta_log
 from lakehouse.lake.tables import SILVER
 from lakehouse.transform import batch, silver
 from lakehouse.transform.quality import RULES
+from tests.support.times import at
 
 MIX = [
     {"fuel": "biomass", "perc": 1.2},
@@ -37,10 +38,6 @@ LONDON = {
     "generationmix": MIX,
 }
 SOUTH = {**LONDON, "regionid": 12, "dnoregion": "SSE South", "shortname": "South England"}
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def period(start: str, end: str, *regions: Any) -> dict[str, Any]:
