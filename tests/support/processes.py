@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+PROJECT = Path(__file__).resolve().parents[2]
 LAKEHOUSE = Path(sys.executable).parent / "lakehouse"
+SUBMIT = Path(sys.executable).parent / "spark-submit"
 PATIENCE_SECONDS = 240
 """For a cold JVM on a machine that does other things too."""
 
@@ -32,6 +34,20 @@ def lakehouse(
         capture_output=True,
         text=True,
         timeout=patience,
+        check=False,
+    )
+
+
+def submit(root: str, job: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a job to its end, as after ``. .venv/bin/activate``: spark-submit finds Spark through the PATH's python3."""
+    path = f"{SUBMIT.parent}:{os.environ['PATH']}"
+    return subprocess.run(
+        [SUBMIT, "--properties-file", "spark-defaults.conf", job, *arguments],
+        cwd=PROJECT,
+        env=environment(root, PATH=path, **variables),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 
