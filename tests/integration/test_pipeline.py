@@ -32,6 +32,12 @@ from tests.support.times import at
 RunWith = Callable[..., Report]
 
 
+@pytest.fixture
+def lake_root(lake: Lake) -> str:
+    """The place of a lake whose tables are there, copied: making them is tested elsewhere."""
+    return lake.store.root
+
+
 def everything(first: datetime, last: datetime) -> Callable[[Run], None]:
     def work(run: Run) -> None:
         run.fetch(first, last)

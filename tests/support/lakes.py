@@ -143,3 +143,9 @@ def empty_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) ->
 def lake(empty_lake: Lake, tmp_path: Path) -> Lake:
     """A lake of the test's own, every table there, no row in it."""
     return empty_lake.copy(tmp_path / "lake")
+
+
+@pytest.fixture
+def empty_root(lake: Lake) -> str:
+    """Where a lake of the test's own stands, for tests of which making the tables is no part."""
+    return lake.store.root

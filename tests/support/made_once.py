@@ -1,6 +1,7 @@
 """Folders that are made once for all workers of a test run, and only copied by the tests."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     with FileLock(shared / f"{name}.lock"):
         if not place.exists():
             unfinished = shared / f"{name}.unfinished"
+            shutil.rmtree(unfinished, ignore_errors=True)  # of a worker that failed before
             make(unfinished)
             unfinished.rename(place)
     return place

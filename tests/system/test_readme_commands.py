@@ -31,7 +31,7 @@ NEXT_DAY: Steps = (
     ("run --stages silver,gold,export", "TBD"),
     ("run", "TBD"),
     ("run --stages silver,gold,export", "TBD"),
-    ("spark-submit jobs/bronze.py --from 2024-01-04 --to 2024-01-05", "TBD"),
+    ("spark-submit bronze --from 2024-01-04 --to 2024-01-05", "TBD"),
 )
 """A day later: an increment, what was revised, and nothing new."""
 LATER: Steps = (
@@ -56,9 +56,9 @@ LATER: Steps = (
     ("release export first {folder}", "TBD"),
     ("reproduce first", "TBD"),
     ("restore first", "TBD"),
-    ("spark-submit jobs/silver.py", "TBD"),
-    ("spark-submit jobs/gold.py", "TBD"),
-    ("spark-submit jobs/export.py", "TBD"),
+    ("spark-submit silver", "TBD"),
+    ("spark-submit gold", "TBD"),
+    ("spark-submit export", "TBD"),
     ("release delete first --yes", "TBD"),
     ("maintain", "TBD"),
 )
