@@ -15,8 +15,7 @@ from lakehouse.pipeline import STAGES, Run
 from lakehouse.postgres import EmbeddedPostgres
 from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
-from lakehouse.simulator import Match, Rule, Simulator, run_in_thread
-from lakehouse.simulator.kinds import Status
+from lakehouse.simulator import Match, Rule, Simulator, fault, run_in_thread
 from lakehouse.transform.models import STAGE_OF
 
 MARKER = ".demo"
@@ -33,7 +32,7 @@ def play(settings: Settings, into: Path, *, as_json: bool) -> None:
         UsageError: ``into`` exists and is not a demo's.
     """
     _begin_afresh(settings, Path(settings.root))
-    one_fault = Rule(Status(503), Match(nth=3))
+    one_fault = Rule(fault("status", status=503), Match(nth=3))
     with run_in_thread(Simulator(seed=42, now=LAST, rules=(one_fault,))) as api:
         chosen = settings.model_copy(
             update={

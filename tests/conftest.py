@@ -10,8 +10,6 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse import settings
-from lakehouse.lake.store import Store
-from lakehouse.lake.tables import TABLES
 from lakehouse.pipeline import Run
 from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
@@ -26,7 +24,12 @@ pytest_plugins = [
 PROJECT = Path(__file__).resolve().parent.parent
 RECORDED = PROJECT.parent / "shared" / "real"
 TWO_DAYS = "intensegrid_regional_2020-01-01T0000Z_2020-01-02T2359Z.json"
-FEW_PARTITIONS = {"spark.sql.shuffle.partitions": "2", "spark.default.parallelism": "2"}
+ONE_TASK = {
+    "spark.master": "local[1]",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.default.parallelism": "1",
+    "spark.databricks.delta.snapshotPartitions": "1",
+}
 """All that the tests' session has beside spark-defaults.conf: their tables hold a handful of rows."""
 
 
@@ -47,7 +50,7 @@ def no_settings_of_the_users() -> None:
 @pytest.fixture(scope="session")
 def spark(no_settings_of_the_users: None) -> Iterator[SparkSession]:
     """The one session of this process, built from the real spark-defaults.conf."""
-    opened = session.open_session(FEW_PARTITIONS)
+    opened = session.open_session(ONE_TASK)
     yield opened
     opened.stop()
 
@@ -75,14 +78,6 @@ def settings_of() -> Callable[..., Settings]:
     def made(root: str, database: str | None = None) -> Settings:
         return settings.load({"root": root, **({"postgres": {"url": database}} if database else {})})
 
-    return made
-
-
-@pytest.fixture
-def store(spark: SparkSession, lake_root: str) -> Store:
-    """An empty lake: every table there, no row in it."""
-    made = Store(spark, lake_root)
-    made.ensure(*TABLES)
     return made
 
 

@@ -8,9 +8,9 @@ In a test or a program with an event loop::
 Without one: ``with run_in_thread(Simulator(...)) as simulator``. As a process: :func:`serve_forever`.
 """
 
-from lakehouse.simulator.answers import Answer, CarbonIntensityApi, EmptyBody
+from lakehouse.simulator.answers import Answer, CarbonIntensityApi
 from lakehouse.simulator.hosting import ThreadedSimulator, run_in_thread, serve_forever
-from lakehouse.simulator.script import Match, Rule, load_script, parse_script
+from lakehouse.simulator.script import Fault, Match, Rule, fault, load_script, parse_script
 from lakehouse.simulator.server import NOW_HEADER, SEED_HEADER, ReceivedRequest, Simulator
 
 __all__ = [
@@ -18,12 +18,13 @@ __all__ = [
     "SEED_HEADER",
     "Answer",
     "CarbonIntensityApi",
-    "EmptyBody",
+    "Fault",
     "Match",
     "ReceivedRequest",
     "Rule",
     "Simulator",
     "ThreadedSimulator",
+    "fault",
     "load_script",
     "parse_script",
     "run_in_thread",

@@ -1,10 +1,9 @@
 """What the API answers to a path at a moment of its clock: routes, range rule, errors. No sockets here."""
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from functools import lru_cache
 
 from lakehouse.simulator.calendar import (
     HORIZON_SLOTS,
@@ -34,12 +33,8 @@ _EXAMPLE_END = "2018-05-20T12:00Z"
 _EXAMPLE_PLACES = {"regionid": "/regionid/1", "postcode": "/postcode/RG10"}
 
 
-class EmptyBody(StrEnum):
-    """What a good request for half-hours that do not exist gets, with status 200."""
-
-    OBJECT = "{}"
-    LIST = '{"data":[]}'
-    NOTHING = ""
+_EMPTY = "{}"
+"""What a good request for half-hours that do not exist gets, with status 200."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +76,9 @@ class _RefusedError(Exception):
 class CarbonIntensityApi:
     """The regional part of the API over one simulated grid."""
 
-    def __init__(self, seed: int, *, empty: EmptyBody = EmptyBody.OBJECT) -> None:
+    def __init__(self, seed: int) -> None:
         self._grid = Grid(seed)
-        self._empty = empty
-        self._periods: OrderedDict[tuple[int, int, int], str] = OrderedDict()
+        self._period = lru_cache(maxsize=_CACHED_PERIODS)(self._make_period)
 
     def answer(self, path: str, *, now: datetime, has_content_type: bool = False) -> Answer:
         """Answer a GET of ``path`` (decoded, without host) when the API's clock says ``now``."""
@@ -98,7 +92,7 @@ class CarbonIntensityApi:
             return self._current(place, now)
         slots = slots_in(window.start, window.end, now=now)
         if not slots:
-            return Answer(200, (self._empty.value,), window.start)
+            return Answer(200, (_EMPTY,), window.start)
         if place.regionid is None:
             pieces = _wrapped('{"data":[', self._days(slots, window.label_year, now), "]}")
         else:
@@ -109,12 +103,11 @@ class CarbonIntensityApi:
         """Answer a route without a range; a single region comes in a list of one here."""
         slot = slot_at(now - CURRENT_LAG)
         if not exists(slot, now=now):
-            return Answer(200, (self._empty.value,))
+            return Answer(200, (_EMPTY,))
         if place.regionid is None:
-            return Answer(200, ('{"data":[', self._period(slot, now.year, now), "]}"))
+            return Answer(200, ('{"data":[', self._period(slot, now.year, snapshot_of(slot, now=now)), "]}"))
         head = region_head_json(place.regionid, slot, postcode=place.postcode, with_dnoregion=True)
-        reading = self._grid.readings(slot, snapshot_of(slot, now=now))[place.regionid - 1]
-        period = region_period_json(slot, reading, now.year)
+        period = self._region_period(place.regionid, slot, now.year, now)
         return Answer(200, (f'{{"data":[{{{head},"data":[{period}]}}]}}',))
 
     def _region(
@@ -123,32 +116,21 @@ class CarbonIntensityApi:
         """Write a range of one region: an object, where the other ranges give a list."""
         head = region_head_json(regionid, slots[0], postcode=place.postcode, with_dnoregion=place.postcode is None)
         days = (
-            ",".join(
-                region_period_json(
-                    slot, self._grid.readings(slot, snapshot_of(slot, now=now))[regionid - 1], label_year
-                )
-                for slot in day
-            )
-            for day in _by_day(slots)
+            ",".join(self._region_period(regionid, slot, label_year, now) for slot in day) for day in _by_day(slots)
         )
         return _wrapped(f'{{"data":{{{head},"data":[', days, "]}}")
+
+    def _region_period(self, regionid: int, slot: int, label_year: int, now: datetime) -> str:
+        reading = self._grid.readings(slot, snapshot_of(slot, now=now))[regionid - 1]
+        return region_period_json(slot, reading, label_year)
 
     def _days(self, slots: Sequence[int], label_year: int, now: datetime) -> Iterator[str]:
         """Write the periods of all regions, at most 48 to a piece."""
         for day in _by_day(slots):
-            yield ",".join([self._period(slot, label_year, now) for slot in day])
+            yield ",".join([self._period(slot, label_year, snapshot_of(slot, now=now)) for slot in day])
 
-    def _period(self, slot: int, label_year: int, now: datetime) -> str:
-        key = (slot, label_year, snapshot_of(slot, now=now))
-        text = self._periods.get(key)
-        if text is None:
-            text = period_json(slot, self._grid.readings(slot, key[2]), label_year)
-            self._periods[key] = text
-            if len(self._periods) > _CACHED_PERIODS:
-                self._periods.popitem(last=False)
-        else:
-            self._periods.move_to_end(key)
-        return text
+    def _make_period(self, slot: int, label_year: int, snapshot: int) -> str:
+        return period_json(slot, self._grid.readings(slot, snapshot), label_year)
 
 
 def slots_in(start: datetime, end: datetime, *, now: datetime) -> list[int]:

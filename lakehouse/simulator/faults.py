@@ -1,41 +1,28 @@
-"""Faults on the wire: how each reply and delivery of :mod:`~lakehouse.simulator.kinds` is sent."""
+"""Faults on the wire, one function each: its name and its keywords are what a script says, and it sends the answer.
+
+Some send something else in the good answer's place, the others send the good answer in a bad way. Faults of
+content are in :mod:`~lakehouse.simulator.edits`.
+"""
 
 import asyncio
 import socket
 import struct
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import assert_never
+from typing import Annotated
 
 from aiohttp import web
-
-from lakehouse.simulator.answers import EmptyBody
-from lakehouse.simulator.kinds import (
-    CutJson,
-    Delivery,
-    Disconnect,
-    EmptyList,
-    EmptyObject,
-    GzipBomb,
-    Html,
-    NoBody,
-    OversizeBody,
-    Redirect,
-    Reply,
-    Reset,
-    SlowDrip,
-    StallBody,
-    StallHeaders,
-    Status,
-    TruncatedGzip,
-    WindowTooLong,
-)
+from pydantic import Field
 
 JSON = "application/json"
-_MEBIBYTE = 1024 * 1024
-_NOTHING_INSIDE = (b'{"data":[', b"]}")
+_PAGE = "<!doctype html><html><body><h1>Service temporarily unavailable</h1></body></html>"
+_SPACES = b" " * 1024 * 1024
+_HEAD, _TAIL = b'{"data":[', b"]}"
+"""An answer without periods, which spaces in its middle blow up."""
 
 # Linger on, for 0 seconds: closing sends RST, so that the client sees a reset and not a quiet end.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -54,10 +41,8 @@ class Hold:
         self.waiting += 1
         self._arrived.set()
         try:
-            async with asyncio.timeout(seconds):
-                await self._gate.wait()
-        except TimeoutError:
-            pass
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._gate.wait(), seconds)
         finally:
             self.waiting -= 1
 
@@ -73,137 +58,207 @@ class Hold:
             await self._arrived.wait()
 
 
-async def reply(request: web.Request, fault: Reply, refusal: str) -> web.StreamResponse:
-    """Send what stands in the answer's place; ``refusal`` is the API's 400 body for this route."""
-    match fault:
-        case Status():
-            return _status(fault)
-        case Redirect(location, status):
-            return web.Response(status=status, headers={"Location": location})
-        case WindowTooLong():
-            return web.Response(status=400, text=refusal, content_type=JSON)
-        case Html(body, content_type):
-            return web.Response(text=body, content_type=content_type)
-        case EmptyObject():
-            return web.Response(text=EmptyBody.OBJECT.value, content_type=JSON)
-        case EmptyList():
-            return web.Response(text=EmptyBody.LIST.value, content_type=JSON)
-        case NoBody():
-            return web.Response(body=b"", content_type=JSON)
-        case OversizeBody(mebibytes, declare_length):
-            length = mebibytes * _MEBIBYTE + sum(map(len, _NOTHING_INSIDE)) if declare_length else None
-            return await _stream(request, _blown_up(mebibytes), length)
-        case GzipBomb(mebibytes):
-            packed = _gzip_of_spaces(mebibytes)
-            headers = {"Content-Encoding": "gzip"}
-            return web.Response(body=packed, content_type=JSON, headers=headers)
-        case _:
-            assert_never(fault)
+@dataclass(frozen=True, slots=True)
+class Good:
+    """The good answer to a request, to be spoiled; ``refusal`` is the API's 400 body for the same route."""
+
+    request: web.Request
+    status: int
+    body: Callable[[], Awaitable[bytes]]
+    refusal: str
+    hold: Hold
 
 
-async def deliver(request: web.Request, fault: Delivery, status: int, body: bytes, hold: Hold) -> web.StreamResponse:
-    """Send an answer's status and body in a bad way."""
-    match fault:
-        case StallHeaders(seconds):
-            await hold.wait(seconds)
-            return web.Response(status=status, body=body, content_type=JSON)
-        case StallBody(after_bytes, seconds):
-            return await _stream(request, _stalled(body, after_bytes, hold, seconds), len(body), status)
-        case Reset(after_bytes):
-            return await _stream(request, _cut_off(request, body[:after_bytes]), len(body), status)
-        case Disconnect():
-            _reset(request)
-            return web.Response()
-        case SlowDrip(chunk_bytes, pause_s):
-            return await _stream(request, _dripping(body, chunk_bytes, pause_s), len(body), status)
-        case TruncatedGzip(missing_bytes):
-            packed = zlib.compress(body, wbits=zlib.MAX_WBITS + 16)
-            headers = {"Content-Encoding": "gzip"}
-            return web.Response(
-                status=status, body=packed[: -missing_bytes or None], content_type=JSON, headers=headers
-            )
-        case CutJson():
-            return web.Response(status=status, body=body[: len(body) // 2], content_type=JSON)
-        case _:
-            assert_never(fault)
+Sender = Callable[..., Awaitable[web.StreamResponse]]
+WIRE: dict[str, Sender] = {}
+"""The faults of this module by name."""
 
 
-def _status(fault: Status) -> web.Response:
-    headers = dict(fault.headers)
-    if fault.retry_after_s is not None:
-        due = datetime.now(UTC) + timedelta(seconds=fault.retry_after_s)
-        date = format_datetime(due, usegmt=True)
-        headers["Retry-After"] = date if fault.retry_after_date else str(fault.retry_after_s)
-    response = web.Response(status=fault.status, body=fault.body.encode(), content_type=fault.content_type)
-    response.headers.update(headers)
-    return response
+def _fault(sender: Sender) -> Sender:
+    WIRE[sender.__name__] = sender
+    return sender
+
+
+def _json(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(status=status, body=body, content_type=JSON, headers=headers)
 
 
 async def _stream(
-    request: web.Request, pieces: AsyncIterator[bytes], length: int | None, status: int = 200
+    good: Good, pieces: AsyncIterator[bytes], length: int | None, status: int | None = None
 ) -> web.StreamResponse:
     """Send pieces as they come, with their length in a header if it is known."""
-    response = web.StreamResponse(status=status)
+    response = web.StreamResponse(status=status or good.status)
     response.content_type = JSON
     response.content_length = length
-    await response.prepare(request)
+    await response.prepare(good.request)
     async for piece in pieces:
         await response.write(piece)
     return response
 
 
-async def _blown_up(mebibytes: int) -> AsyncIterator[bytes]:
-    head, tail = _NOTHING_INSIDE
-    yield head
-    for _ in range(mebibytes):
-        yield b" " * _MEBIBYTE
-    yield tail
-
-
-async def _stalled(body: bytes, after_bytes: int, hold: Hold, seconds: float | None) -> AsyncIterator[bytes]:
-    yield body[:after_bytes]
-    await hold.wait(seconds)
-    yield body[after_bytes:]
-
-
-async def _cut_off(request: web.Request, start: bytes) -> AsyncIterator[bytes]:
-    yield start
-    _reset(request)
-
-
-async def _dripping(body: bytes, chunk_bytes: int, pause_s: float) -> AsyncIterator[bytes]:
-    for first in range(0, len(body), chunk_bytes):
-        yield body[first : first + chunk_bytes]
-        await asyncio.sleep(pause_s)
-
-
-def _reset(request: web.Request) -> None:
+def _cut_connection(request: web.Request) -> None:
     """Reset the client's connection at once."""
-    transport = request.transport
-    if transport is None:
-        return
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    transport.abort()
+    if request.transport is not None:
+        if (connection := request.transport.get_extra_info("socket")) is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        request.transport.abort()
 
 
-def _gzip_of_spaces(mebibytes: int) -> bytes:
-    """Pack the empty answer, blown up with spaces, without compressing all of them.
+# --- something else in the answer's place
 
-    After a full flush the compressor starts afresh, so that one packed mebibyte can be repeated.
+
+@_fault
+async def status(
+    good: Good,
+    *,
+    status: Annotated[int, Field(ge=200, le=599)],
+    body: str = "",
+    content_type: str = JSON,
+    headers: Mapping[str, str] | None = None,
+    retry_after_s: int | None = None,
+    retry_after_date: bool = False,
+) -> web.StreamResponse:
+    """Send a status (such as 429 or 503) with headers and a body of its own.
+
+    ``retry_after_s`` writes the header Retry-After: as seconds, or with ``retry_after_date`` as the HTTP date
+    that many seconds after the machine's clock. Without it there is no such header.
     """
-    head, tail = _NOTHING_INSIDE
-    spaces = b" " * _MEBIBYTE
+    response = web.Response(status=status, body=body.encode(), content_type=content_type, headers=headers)
+    if retry_after_s is not None:
+        due = format_datetime(datetime.now(UTC) + timedelta(seconds=retry_after_s), usegmt=True)
+        response.headers["Retry-After"] = due if retry_after_date else str(retry_after_s)
+    return response
+
+
+@_fault
+async def redirect(good: Good, *, location: str, status: int = 302) -> web.StreamResponse:
+    """Send a redirect to ``location``, usually on another host."""
+    return web.Response(status=status, headers={"Location": location})
+
+
+@_fault
+async def window_too_long(good: Good) -> web.StreamResponse:
+    """Send the API's 400, as for a window of more than 14 days."""
+    return _json(good.refusal.encode(), 400)
+
+
+@_fault
+async def html(good: Good, *, body: str = _PAGE, content_type: str = "text/html") -> web.StreamResponse:
+    """Send a web page with status 200, as proxies and captive portals do."""
+    return web.Response(text=body, content_type=content_type)
+
+
+@_fault
+async def empty_object(good: Good) -> web.StreamResponse:
+    """Send the body ``{}`` with status 200."""
+    return _json(b"{}")
+
+
+@_fault
+async def empty_list(good: Good) -> web.StreamResponse:
+    """Send the body ``{"data":[]}`` with status 200."""
+    return _json(_HEAD + _TAIL)
+
+
+@_fault
+async def no_body(good: Good) -> web.StreamResponse:
+    """Send status 200 and not one byte of body."""
+    return _json(b"")
+
+
+@_fault
+async def oversize_body(good: Good, *, mebibytes: int = 64, declare_length: bool = True) -> web.StreamResponse:
+    """Send valid JSON without periods, blown up with spaces to ``mebibytes``; its length in a header or not."""
+
+    async def blown_up() -> AsyncIterator[bytes]:
+        for piece in (_HEAD, *[_SPACES] * mebibytes, _TAIL):
+            yield piece
+
+    length = len(_HEAD + _TAIL) + mebibytes * len(_SPACES)
+    return await _stream(good, blown_up(), length if declare_length else None, 200)
+
+
+@_fault
+async def gzip_bomb(good: Good, *, mebibytes: int = 256) -> web.StreamResponse:
+    """Send valid JSON without periods that unpacks to ``mebibytes`` of spaces from about a thousandth of that."""
     packer = zlib.compressobj(level=9, wbits=-zlib.MAX_WBITS)
-    packed_head = packer.compress(head) + packer.flush(zlib.Z_FULL_FLUSH)
-    packed_spaces = packer.compress(spaces) + packer.flush(zlib.Z_FULL_FLUSH)
-    packed_tail = packer.compress(tail) + packer.flush()
-    checksum = zlib.crc32(head)
-    for _ in range(mebibytes):
-        checksum = zlib.crc32(spaces, checksum)
-    checksum = zlib.crc32(tail, checksum)
-    size = len(head) + mebibytes * _MEBIBYTE + len(tail)
-    gzip_head = b"\x1f\x8b\x08\x00" + bytes(4) + b"\x02\xff"
-    trailer = struct.pack("<II", checksum, size % 2**32)
-    return gzip_head + packed_head + packed_spaces * mebibytes + packed_tail + trailer
+    # After a full flush the compressor starts afresh, so that one packed mebibyte can be repeated.
+    head, spaces = (packer.compress(part) + packer.flush(zlib.Z_FULL_FLUSH) for part in (_HEAD, _SPACES))
+    tail = packer.compress(_TAIL) + packer.flush()
+    checksum = size = 0
+    for part in (_HEAD, *[_SPACES] * mebibytes, _TAIL):
+        checksum, size = zlib.crc32(part, checksum), size + len(part)
+    packed = b"\x1f\x8b\x08\x00" + bytes(4) + b"\x02\xff" + head + spaces * mebibytes + tail
+    return _json(packed + struct.pack("<II", checksum, size % 2**32), headers={"Content-Encoding": "gzip"})
+
+
+# --- the good answer, badly sent
+
+
+@_fault
+async def stall_headers(good: Good, *, seconds: float | None = None) -> web.StreamResponse:
+    """Send nothing at all until released (or ``seconds`` later); then the good answer."""
+    body = await good.body()
+    await good.hold.wait(seconds)
+    return _json(body, good.status)
+
+
+@_fault
+async def stall_body(good: Good, *, after_bytes: int = 1000, seconds: float | None = None) -> web.StreamResponse:
+    """Send headers and ``after_bytes`` of body, then nothing until released (or ``seconds`` later)."""
+    body = await good.body()
+
+    async def stalled() -> AsyncIterator[bytes]:
+        yield body[:after_bytes]
+        await good.hold.wait(seconds)
+        yield body[after_bytes:]
+
+    return await _stream(good, stalled(), len(body))
+
+
+@_fault
+async def reset(good: Good, *, after_bytes: int = 1000) -> web.StreamResponse:
+    """Reset the connection (RST) after ``after_bytes`` of a body that promised more."""
+    body = await good.body()
+
+    async def cut_off() -> AsyncIterator[bytes]:
+        yield body[:after_bytes]
+        _cut_connection(good.request)
+
+    return await _stream(good, cut_off(), len(body))
+
+
+@_fault
+async def disconnect(good: Good) -> web.StreamResponse:
+    """Reset the connection before any header."""
+    _cut_connection(good.request)
+    return web.Response()
+
+
+@_fault
+async def slow_drip(
+    good: Good, *, chunk_bytes: Annotated[int, Field(ge=1)] = 100, pause_s: float = 0.1
+) -> web.StreamResponse:
+    """Send the body in pieces of ``chunk_bytes`` with a pause of ``pause_s`` after each."""
+    body = await good.body()
+
+    async def dripping() -> AsyncIterator[bytes]:
+        for first in range(0, len(body), chunk_bytes):
+            yield body[first : first + chunk_bytes]
+            await asyncio.sleep(pause_s)
+
+    return await _stream(good, dripping(), len(body))
+
+
+@_fault
+async def truncated_gzip(good: Good, *, missing_bytes: int = 100) -> web.StreamResponse:
+    """Pack the answer with gzip and never send its last ``missing_bytes``, the length adjusted to it."""
+    packed = zlib.compress(await good.body(), wbits=zlib.MAX_WBITS + 16)
+    return _json(packed[: -missing_bytes or None], good.status, {"Content-Encoding": "gzip"})
+
+
+@_fault
+async def cut_json(good: Good) -> web.StreamResponse:
+    """Send the answer's first half only, the length adjusted to it: no JSON, but sound HTTP."""
+    body = await good.body()
+    return _json(body[: len(body) // 2], good.status)

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TypeVar
 
 from lakehouse.simulator.script import Rule
 from lakehouse.simulator.server import ReceivedRequest, Simulator
@@ -14,87 +13,59 @@ from lakehouse.simulator.server import ReceivedRequest, Simulator
 _PATIENCE_S = 30
 """Longest wait for the server's thread; a caller that waits longer has a bug."""
 
-_Result = TypeVar("_Result")
-
 
 class ThreadedSimulator:
     """A simulator in a thread of its own, with the same verbs for synchronous callers; all thread-safe."""
 
-    def __init__(self, simulator: Simulator, loop: asyncio.AbstractEventLoop) -> None:
-        self._simulator = simulator
+    def __init__(self, server: Simulator, loop: asyncio.AbstractEventLoop) -> None:
+        self.server = server
         self._loop = loop
 
     @property
     def url(self) -> str:
         """Where the server answers, such as ``http://127.0.0.1:40123``."""
-        return self._simulator.url
-
-    @property
-    def port(self) -> int:
-        """The port, which stays the same over stops and starts."""
-        return self._simulator.port
-
-    @property
-    def seed(self) -> int:
-        """The seed of all values."""
-        return self._simulator.seed
+        return self.server.url
 
     @property
     def now(self) -> datetime | None:
         """The fixed time of the API's clock, which may be set; None while it follows the machine's."""
-        return self._simulator.now
+        return self.server.now
 
     @now.setter
     def now(self, now: datetime | None) -> None:
-        self._simulator.now = now
+        self.server.now = now
 
     @property
     def requests(self) -> list[ReceivedRequest]:
         """The requests received so far, oldest first."""
-        return self._simulator.requests
-
-    @property
-    def in_flight(self) -> int:
-        """Requests under way."""
-        return self._simulator.in_flight
-
-    @property
-    def peak_in_flight(self) -> int:
-        """The most requests that were under way at once."""
-        return self._simulator.peak_in_flight
+        return self.server.requests
 
     def add_rules(self, rules: Sequence[Rule]) -> None:
         """Put faults behind those that are in the script."""
-        self._do(lambda: self._simulator.script.add(*rules))
+        self._loop.call_soon_threadsafe(self.server.script.add, *rules)
 
     def clear_rules(self) -> None:
         """Forget all faults: from now on every answer is good."""
-        self._do(self._simulator.script.clear)
+        self._loop.call_soon_threadsafe(self.server.script.clear)
 
     def until_held(self, count: int = 1, *, timeout_s: float = _PATIENCE_S) -> None:
         """Return as soon as ``count`` answers are stalled at once; raise TimeoutError after ``timeout_s``."""
-        self._run(asyncio.wait_for(self._simulator.until_held(count), timeout_s))
+        self._run(asyncio.wait_for(self.server.until_held(count), timeout_s))
 
     def release(self) -> None:
         """Let the answers that are stalled now go on."""
-        self._do(self._simulator.release)
+        self._loop.call_soon_threadsafe(self.server.release)
 
     def stop(self) -> None:
         """Close the port and every connection; :meth:`start` brings the server back on the same port."""
-        self._run(self._simulator.stop())
+        self._run(self.server.stop())
 
     def start(self) -> None:
         """Listen again; raise UsageError if the port is not to be had."""
-        self._run(self._simulator.start())
+        self._run(self.server.start())
 
-    def _do(self, action: Callable[[], None]) -> None:
-        async def acted() -> None:
-            action()
-
-        self._run(acted())
-
-    def _run(self, work: Coroutine[object, object, _Result]) -> _Result:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+    def _run(self, work: Coroutine[object, object, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
 @contextmanager

@@ -11,22 +11,16 @@ from lakehouse.simulator.calendar import FIRST_RENAMED_SLOT, slot_text
 from lakehouse.simulator.regions import OLD_SHORTNAME, REGIONS, RENAMED_REGIONID
 from lakehouse.simulator.values import FUELS, MAX_FORECAST, Reading
 
-# Last forecast (gCO2/kWh) of very low, low, moderate and high, by year.
-_BANDS: dict[int, tuple[int, int, int, int]] = {
-    2018: (79, 179, 279, 380),
-    2019: (59, 159, 259, 360),
-    2020: (54, 149, 229, 350),
-    2021: (49, 139, 219, 330),
-    2022: (44, 129, 209, 310),
-    2023: (39, 119, 199, 290),
-    2024: (34, 109, 189, 270),
-    2025: (29, 99, 179, 250),
-    2026: (24, 89, 169, 230),
-    2027: (19, 79, 159, 210),
-    2028: (14, 69, 149, 190),
-    2029: (9, 59, 139, 170),
-    2030: (4, 49, 129, 150),
-}
+_FIRST_YEAR, _LAST_YEAR = 2018, 2030
+
+
+def _bands(year: int) -> tuple[int, int, int, int]:
+    """Give a year's last forecast (gCO2/kWh) of very low, low and moderate, and the first of very high."""
+    if year < 2020:
+        fallen = 20 * (year - 2018)
+        return 79 - fallen, 179 - fallen, 279 - fallen, 380 - fallen
+    years = year - 2020
+    return 54 - 5 * years, 149 - 10 * years, 229 - 10 * years, 350 - 20 * years
 
 
 def label(forecast: int, year: int) -> str:
@@ -34,17 +28,23 @@ def label(forecast: int, year: int) -> str:
 
     A value equal to the top of "high" is already "very high".
     """
-    very_low, low, moderate, high = _BANDS[min(max(year, 2018), 2030)]
-    if forecast <= very_low:
-        return "very low"
-    if forecast <= low:
-        return "low"
-    if forecast <= moderate:
-        return "moderate"
-    return "high" if forecast < high else "very high"
+    return _LABELS[min(max(year, _FIRST_YEAR), _LAST_YEAR)][forecast]
 
 
-_LABELS = {year: tuple(label(forecast, year) for forecast in range(MAX_FORECAST + 1)) for year in _BANDS}
+def _labels(year: int) -> tuple[str, ...]:
+    """Give the labels of all forecasts from 0 on."""
+    very_low, low, moderate, high = _bands(year)
+    return tuple(
+        "very low" if forecast <= very_low
+        else "low" if forecast <= low
+        else "moderate" if forecast <= moderate
+        else "high" if forecast < high
+        else "very high"
+        for forecast in range(MAX_FORECAST + 1)
+    )  # fmt: skip
+
+
+_LABELS = {year: _labels(year) for year in range(_FIRST_YEAR, _LAST_YEAR + 1)}
 _PERCENTAGES = tuple(str(tenths // 10) if tenths % 10 == 0 else f"{tenths / 10:.1f}" for tenths in range(1003))
 
 # Each reading fills eleven places: forecast, label and nine percentages.
@@ -80,7 +80,7 @@ _REGION_PERIOD = f'{{"from":"%s","to":"%s",{_READING}}}'
 
 def period_json(slot: int, readings: Sequence[Reading], label_year: int) -> str:
     """Write one half-hour of all 18 regions, labelled by the bands of ``label_year``."""
-    labels = _LABELS[min(max(label_year, 2018), 2030)]
+    labels = _LABELS[min(max(label_year, _FIRST_YEAR), _LAST_YEAR)]
     values: list[str | int] = [slot_text(slot), slot_text(slot + 1)]
     for forecast, tenths in readings:
         values.append(forecast)

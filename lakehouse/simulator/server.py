@@ -12,10 +12,9 @@ from typing import Self
 from aiohttp import web
 
 from lakehouse.errors import UsageError
-from lakehouse.simulator.answers import Answer, CarbonIntensityApi, EmptyBody, refusal_of_datetime
+from lakehouse.simulator.answers import Answer, CarbonIntensityApi, refusal_of_datetime
 from lakehouse.simulator.edits import edited
-from lakehouse.simulator.faults import JSON, Hold, deliver, reply
-from lakehouse.simulator.kinds import NAMES, Delivery, Reply
+from lakehouse.simulator.faults import JSON, WIRE, Good, Hold
 from lakehouse.simulator.script import DueFault, Rule, RunningScript
 
 SEED_HEADER = "X-Simulator-Seed"
@@ -68,7 +67,6 @@ class Simulator:
         now: datetime | None = None,
         rules: Sequence[Rule] = (),
         latency_ms: float = 0,
-        empty: EmptyBody = EmptyBody.OBJECT,
         compress: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -86,7 +84,7 @@ class Simulator:
         self.peak_in_flight = 0
         self.request_count = 0
         self._requests: deque[ReceivedRequest] = deque(maxlen=_KEPT_REQUESTS)
-        self._api = CarbonIntensityApi(seed, empty=empty)
+        self._api = CarbonIntensityApi(seed)
         self._compress = compress
         self._runner: web.AppRunner | None = None
 
@@ -202,14 +200,13 @@ class Simulator:
         self, request: web.Request, answer: Answer, due: DueFault, received: ReceivedRequest
     ) -> web.StreamResponse:
         """Send an answer with its fault; an edit that finds nothing to change leaves it as it is."""
-        fault = due.fault
-        received.fault = NAMES[type(fault)]
-        if isinstance(fault, Reply):
-            return await reply(request, fault, refusal_of_datetime(request.path))
+        received.fault = due.fault.name
+        if due.fault.name in WIRE:
+            refusal = refusal_of_datetime(request.path)
+            good = Good(request, answer.status, lambda: _body(answer), refusal, self.hold)
+            return await WIRE[due.fault.name](good, **due.fault.settings)
         body = await _body(answer)
-        if isinstance(fault, Delivery):
-            return await deliver(request, fault, answer.status, body, self.hold)
-        changed = edited(body, fault)
+        changed = edited(body, due.fault.name, **due.fault.settings)
         if changed is None:
             due.give_back()
             received.fault = None

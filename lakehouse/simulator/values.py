@@ -7,13 +7,13 @@ region in :mod:`~lakehouse.simulator.weather`; a half-hour then costs a few doze
 
 import struct
 from collections.abc import Container, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from operator import mul
 from typing import NamedTuple
 
 from lakehouse.simulator.calendar import FIRST_UNROUNDED_SLOT, SLOTS_PER_DAY
-from lakehouse.simulator.weather import PLANTS, Day, RegionDay, day_of
+from lakehouse.simulator.weather import PLANTS, RegionDay, day_of
 
 FUELS = ("biomass", "coal", "imports", "gas", "nuclear", "other", "hydro", "solar", "wind")
 """The fuels of every mix here, in the API's order."""
@@ -66,48 +66,38 @@ class Grid:
     """The simulated grid of one seed."""
 
     def __init__(self, seed: int) -> None:
-        self.seed = seed
+        self._seed = seed
         # 32 days hold the two weeks of the longest window twice over.
-        self._day = lru_cache(maxsize=32)(self._make_day)
-
-    def _make_day(self, number: int) -> Day:
-        return day_of(self.seed, number)
+        self._day = lru_cache(maxsize=32)(partial(day_of, seed))
 
     def readings(self, slot: int, snapshot: int) -> list[Reading]:
         """Give the 18 readings of a slot, in id order, as the snapshot 0..FINAL_SNAPSHOT shows them."""
         number, half = divmod(slot, SLOTS_PER_DAY)
-        day = self._day(number)
+        regions, imports = self._day(number)
         exact = slot < FIRST_UNROUNDED_SLOT
-        mixes = []
-        for region, (demand, wind, imports) in zip(day.regions, _jitters(self.seed, slot, snapshot), strict=True):
-            mixes.append(_rounded(_shares(region, half, demand, wind, imports), exact))
+        moved = zip(regions, _jitters(self._seed, slot, snapshot), strict=True)
+        mixes = [_rounded(_shares(region, half, *jitters), exact) for region, jitters in moved]
         mixes += _aggregates(mixes, exact)
-        imports_factor = day.imports_factor
-        return [
-            Reading(
-                min(
-                    MAX_FORECAST,
-                    int(_BIOMASS * mix[0] + _COAL * mix[1] + imports_factor * mix[2] + _GAS * mix[3] + 0.5),
-                ),
-                mix,
-            )
-            for mix in mixes
-        ]
+        return [Reading(_forecast(mix, imports), mix) for mix in mixes]
+
+
+def _forecast(mix: Sequence[int], imports: float) -> int:
+    emitted = _BIOMASS * mix[0] + _COAL * mix[1] + imports * mix[2] + _GAS * mix[3]
+    return min(MAX_FORECAST, int(emitted + 0.5))
 
 
 def _jitters(seed: int, slot: int, snapshot: int) -> list[tuple[float, float, float]]:
     """Give per member region three fractions in -1..1 that change with the region's revision only."""
     phases = blake2b(struct.pack("<qq", seed, slot), digest_size=14, person=b"phase").digest()
     steps = _REVISIONS_PER_TEN_SNAPSHOTS * snapshot
-    digests: dict[int, bytes] = {}
+    revisions = [(steps + phase % 10) // 10 for phase in phases]
+    digests = {
+        revision: blake2b(struct.pack("<qqq", seed, slot, revision), digest_size=42, person=b"revision").digest()
+        for revision in set(revisions)
+    }
     found = []
-    for index, phase in enumerate(phases):
-        revision = (steps + phase % 10) // 10
-        digest = digests.get(revision)
-        if digest is None:
-            packed = struct.pack("<qqq", seed, slot, revision)
-            digest = digests[revision] = blake2b(packed, digest_size=42, person=b"revision").digest()
-        first, second, third = digest[3 * index : 3 * index + 3]
+    for index, revision in enumerate(revisions):
+        first, second, third = digests[revision][3 * index : 3 * index + 3]
         found.append((first * _BYTE_SCALE - 1, second * _BYTE_SCALE - 1, third * _BYTE_SCALE - 1))
     return found
 

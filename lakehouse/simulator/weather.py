@@ -6,16 +6,15 @@ between them, so that two neighbouring days meet without a step.
 
 import math
 import struct
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
+from typing import NamedTuple
 
 from lakehouse.simulator.calendar import SLOTS_PER_DAY
 
 
-@dataclass(frozen=True, slots=True)
-class Plant:
+class Plant(NamedTuple):
     """What stands in one distribution region.
 
     ``weight`` is its share of GB demand in thousandths; the fuels are typical output (wind and solar: at
@@ -55,8 +54,7 @@ PLANTS: tuple[Plant, ...] = (
 """The 14 distribution regions, in id order; chosen to resemble the API's long-run means."""
 
 
-@dataclass(frozen=True, slots=True)
-class RegionDay:
+class RegionDay(NamedTuple):
     """One region's day; lists hold 48 half-hours, single numbers hold all day."""
 
     demand: list[float]
@@ -73,13 +71,8 @@ class RegionDay:
     gas_floor: float
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
-    """One day of the 14 distribution regions, and what an imported tenth of a percent emits, gCO2/kWh."""
-
-    regions: tuple[RegionDay, ...]
-    imports_factor: float
-
+Day = tuple[list[RegionDay], float]
+"""The 14 distribution regions, and what an imported tenth of a percent emits, gCO2/kWh."""
 
 _MIN_IMPORTS_FACTOR, _MAX_IMPORTS_FACTOR = 0.02, 0.47
 """gCO2/kWh per tenth of a percent; on record 0.2-4.7 per percent, changing daily."""
@@ -133,41 +126,30 @@ def _sunlight(plant: Plant, day: int) -> list[float]:
 
 
 def _region_day(seed: int, number: int, plant: Plant, day: int, front: list[float]) -> RegionDay:
-    """RunContext out one region's day; ``front`` is the country's wind, which each region shares in part."""
+    """Work out one region's day; ``front`` is the country's wind, which each region shares in part."""
     *_, cloud, inflow, outage, burn, flow, other, coal_call, _spare = _chances(seed, number, day)
     winter = math.cos(math.tau * ((day % 365.2425) - 15) / 365.2425)
-    gust = _wind_curve(seed, number, day)
-    years = min(max((day - _FIRST_DAY) / 365.2425, 0), _GROWTH_YEARS)
-    growth = 1 + _YEARLY_GROWTH * years
+    growth = 1 + _YEARLY_GROWTH * min(max((day - _FIRST_DAY) / 365.2425, 0), _GROWTH_YEARS)
     windiness = plant.wind * growth * (0.85 + 0.15 * winter)
     coal_left = max(0.0, (_LAST_COAL_DAY + 1 - day) / (_LAST_COAL_DAY + 1 - _FIRST_DAY))
     sunshine = plant.solar * growth * (0.25 + 0.75 * cloud)
     biomass = plant.biomass * (0.5 + 0.5 * burn)
     coal = plant.coal * coal_left * coal_call * (0.6 + 0.4 * winter)
+    imports = plant.imports * (0.3 + 0.7 * flow)
     nuclear = plant.nuclear * (0.7 + 0.3 * outage)
     hydro = plant.hydro * (0.3 + 0.7 * inflow) * (0.75 + 0.25 * winter)
     rest = 0.004 * other
     level = 1 + 0.15 * winter
-    return RegionDay(
-        demand=[level * part for part in _DAILY_DEMAND],
-        wind=[windiness * (0.65 * common + 0.35 * own) ** 1.3 for common, own in zip(front, gust, strict=True)],
-        solar=[sunshine * light for light in _sunlight(plant, day)],
-        biomass=biomass,
-        coal=coal,
-        imports=plant.imports * (0.3 + 0.7 * flow),
-        nuclear=nuclear,
-        other=rest,
-        hydro=hydro,
-        steady=biomass + coal + nuclear + rest + hydro,
-        gas_floor=plant.gas_floor,
-    )
+    demand = [level * part for part in _DAILY_DEMAND]
+    gusts = zip(front, _wind_curve(seed, number, day), strict=True)
+    wind = [windiness * (0.65 * common + 0.35 * own) ** 1.3 for common, own in gusts]
+    solar = [sunshine * light for light in _sunlight(plant, day)]
+    steady = biomass + coal + nuclear + rest + hydro
+    return RegionDay(demand, wind, solar, biomass, coal, imports, nuclear, rest, hydro, steady, plant.gas_floor)
 
 
 def day_of(seed: int, day: int) -> Day:
     """Give a day, counted from 1970-01-01, of the grid with this seed."""
     front = _wind_curve(seed, _GB, day)
-    spread = _chances(seed, _GB, day)[-1]
-    return Day(
-        regions=tuple(_region_day(seed, number, plant, day, front) for number, plant in enumerate(PLANTS, start=1)),
-        imports_factor=_MIN_IMPORTS_FACTOR + (_MAX_IMPORTS_FACTOR - _MIN_IMPORTS_FACTOR) * spread,
-    )
+    regions = [_region_day(seed, number, plant, day, front) for number, plant in enumerate(PLANTS, start=1)]
+    return regions, _MIN_IMPORTS_FACTOR + (_MAX_IMPORTS_FACTOR - _MIN_IMPORTS_FACTOR) * _chances(seed, _GB, day)[-1]

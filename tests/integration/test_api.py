@@ -21,7 +21,8 @@ from lakehouse.ingestion.source import clock_of
 from lakehouse.settings import ApiSettings
 from lakehouse.simulator import Simulator
 from lakehouse.windows import Span, plan
-from tests.support.api_fixtures import FOREVER, NOW, SLOTS, WINDOW, Time, at, collected, order, until
+from tests.support.api_fixtures import FOREVER, NOW, SLOTS, WINDOW, Time, collected, order, until
+from tests.support.times import at
 
 MIB = 1024 * 1024
 

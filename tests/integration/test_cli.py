@@ -139,17 +139,17 @@ def test_says_that_the_root_cannot_be_made(call: Call, tmp_path: Path, spark: Sp
     assert err == f"error: The lake's root {tmp_path}/file/lake cannot be written: Not a directory.\n"
 
 
-def test_says_that_the_api_cannot_be_reached(call: Call, lake_root: str, spark: SparkSession) -> None:
-    variables = {"LAKEHOUSE_ROOT": lake_root, "LAKEHOUSE_API__URL": "http://127.0.0.1:9"}
+def test_says_that_the_api_cannot_be_reached(call: Call, empty_root: str, spark: SparkSession) -> None:
+    variables = {"LAKEHOUSE_ROOT": empty_root, "LAKEHOUSE_API__URL": "http://127.0.0.1:9"}
     code, _, err = call("bronze", "--from", "2024-01-01", "--to", "2024-01-02", **variables)
     assert code == 4
     assert "error: The API at http://127.0.0.1:9 cannot be asked" in err
     assert "Traceback" not in err
-    assert spark.read.format("delta").load(f"{lake_root}/bronze/regional_intensity").count() == 0
+    assert spark.read.format("delta").load(f"{empty_root}/bronze/regional_intensity").count() == 0
 
 
-def test_says_that_postgresql_cannot_be_reached(call: Call, lake_root: str, spark: SparkSession) -> None:
-    variables = {"LAKEHOUSE_ROOT": lake_root, "LAKEHOUSE_POSTGRES__URL": "postgresql://me:hush@127.0.0.1:9/db"}
+def test_says_that_postgresql_cannot_be_reached(call: Call, empty_root: str, spark: SparkSession) -> None:
+    variables = {"LAKEHOUSE_ROOT": empty_root, "LAKEHOUSE_POSTGRES__URL": "postgresql://me:hush@127.0.0.1:9/db"}
     code, _, err = call("export", **variables)
     assert code == 1
     assert re.search(r"^error: .*127\.0\.0\.1:9", err, re.MULTILINE)
@@ -158,9 +158,9 @@ def test_says_that_postgresql_cannot_be_reached(call: Call, lake_root: str, spar
 
 
 def test_gives_one_json_document_and_keeps_stdout_clean(
-    call: Call, lake_root: str, spark: SparkSession, simulator: ThreadedSimulator
+    call: Call, empty_root: str, spark: SparkSession, simulator: ThreadedSimulator
 ) -> None:
-    variables = {"LAKEHOUSE_ROOT": lake_root, "LAKEHOUSE_API__URL": simulator.url}
+    variables = {"LAKEHOUSE_ROOT": empty_root, "LAKEHOUSE_API__URL": simulator.url}
     code, out, err = call("bronze", "--from", "2024-01-03", "--to", "2024-01-04", "--json", **variables)
     document = json.loads(out)
     assert code == 0
@@ -180,8 +180,8 @@ def test_gives_one_json_document_and_keeps_stdout_clean(
     ]
 
 
-def test_names_a_mistake_in_a_query(call: Call, lake_root: str, spark: SparkSession) -> None:
-    assert call("silver", LAKEHOUSE_ROOT=lake_root)[0] == 0
+def test_names_a_mistake_in_a_query(call: Call, empty_root: str, spark: SparkSession) -> None:
+    assert call("silver", LAKEHOUSE_ROOT=empty_root)[0] == 0
     code, _, err = call("sql", "SELECT nothing FROM gold.dim_region")
     assert code == 2
     assert "nothing" in err

@@ -21,6 +21,7 @@ from lakehouse.lake.tables import (
 )
 from lakehouse.transform.models import MODELS, STAGE_OF
 from tests.support.lakes import Lake, period, periods, region, response
+from tests.support.made_once import made_once
 
 UNCHANGED = {"inserted": 0, "updated": 0, "deleted": 0}
 DERIVED = (SILVER, GOLD, DIM_REGION, INTENSITY_PROFILE, GOLD_MONTHLY)
@@ -33,27 +34,29 @@ def loaded(empty_lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
     Silver, Gold: version 1 the first load, version 2 the revision. The quarantine: version 1.
     """
-    made = empty_lake.copy(tmp_path_factory.mktemp("loaded") / "lake")
-    made.land(
-        response(periods("2024-01-01T00:00", [100, 101, 102]), "2024-01-03T00:00"),
-        response(
-            [*periods("2024-01-02T12:00", [90]), period("2024-01-02T12:30", region(12, "n/a"))], "2024-01-03T00:01"
-        ),
-    )
-    made.derive()
-    made.land(response(periods("2024-01-01T00:30", [150]), "2024-01-03T01:00"))
-    made.derive()
-    assert made.versions() == {
-        "bronze.regional_intensity": 2,
-        "silver.regional_half_hourly": 2,
-        "silver.quarantine": 1,
-        "gold.carbon_intensity_daily": 2,
-        "gold.dim_region": 1,
-        "gold.intensity_profile": 2,
-        "gold.carbon_intensity_monthly": 2,
-        "ops.runs": 0,
-    }
-    return made
+
+    def make(root: Path) -> None:
+        made = empty_lake.copy(root)
+        odd = period("2024-01-02T12:30", region(12, "n/a"))
+        made.land(
+            response(periods("2024-01-01T00:00", [100, 101, 102]), "2024-01-03T00:00"),
+            response([*periods("2024-01-02T12:00", [90]), odd], "2024-01-03T00:01"),
+        )
+        made.derive()
+        made.land(response(periods("2024-01-01T00:30", [150]), "2024-01-03T01:00"))
+        made.derive()
+        assert made.versions() == {
+            "bronze.regional_intensity": 2,
+            "silver.regional_half_hourly": 2,
+            "silver.quarantine": 1,
+            "gold.carbon_intensity_daily": 2,
+            "gold.dim_region": 1,
+            "gold.intensity_profile": 2,
+            "gold.carbon_intensity_monthly": 2,
+            "ops.runs": 0,
+        }
+
+    return empty_lake.at(made_once(tmp_path_factory, "loaded", make))
 
 
 @pytest.fixture

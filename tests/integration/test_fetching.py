@@ -10,7 +10,8 @@ from lakehouse.ingestion.bronze import Response
 from lakehouse.ingestion.fetching import fetch_all, unreachable
 from lakehouse.simulator import Simulator
 from lakehouse.windows import Span, Window, plan
-from tests.support.api_fixtures import FOREVER, SLOTS, WINDOW, Time, at, collected, order, until
+from tests.support.api_fixtures import FOREVER, SLOTS, WINDOW, Time, collected, order, until
+from tests.support.times import at
 
 
 async def test_halves_a_window_that_is_too_long(api: Simulator, client_for: Callable[..., Client]) -> None:

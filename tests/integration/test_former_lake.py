@@ -16,7 +16,8 @@ import pytest
 from lakehouse.history import comparison, explanation, release_export, releases, reproduction, restore, status
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import GOLD, GOLD_MONTHLY, INTENSITY_PROFILE, SILVER, TABLES
-from lakehouse.pipeline import Report, Run
+from lakehouse.pipeline import Run
+from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from tests.support.lakes import Lake, period, region, response
 
@@ -42,7 +43,7 @@ def settings(former: Lake, settings_of: Callable[..., Settings]) -> Settings:
     return settings_of(former.store.root)
 
 
-def run(settings: Settings, work: Callable[[Run], object], command: str = "run") -> Report:
+def run(settings: Settings, work: Callable[[Run], object], command: str = "run") -> RunReport:
     started = Run(settings, command)
     with started.recorded():
         work(started)

@@ -25,7 +25,8 @@ from lakehouse.pipeline import Run
 from lakehouse.settings import Settings
 from lakehouse.simulator import Simulator, ThreadedSimulator, parse_script
 from lakehouse.windows import Span, Window, plan
-from tests.support.lake_rows import at, bronze_rows, landing_in, quick_append
+from tests.support.lake_rows import bronze_rows, landing_in, quick_append
+from tests.support.times import at
 
 DAYS = plan([Span(at("2023-12-20"), at("2023-12-26"))], 48)
 

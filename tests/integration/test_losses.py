@@ -17,6 +17,7 @@ from lakehouse.settings import Settings
 from lakehouse.transform import gold_job
 from lakehouse.transform.models import MODELS, Model
 from tests.support.lakes import Lake, period, periods, region, response
+from tests.support.made_once import made_once
 
 DERIVED = ("silver", "gold")
 EVERY = (SILVER, QUARANTINE, *(model.table for model in MODELS))
@@ -32,14 +33,16 @@ def derive(settings: Settings, *wanted: str, accept_loss: bool = False, full: bo
 @pytest.fixture(scope="module")
 def full_once(empty_lake: Lake, settings_of: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Two landings, a day each, in Silver and Gold; a piece in quarantine. Only copied."""
-    made = empty_lake.copy(tmp_path_factory.mktemp("full") / "lake")
-    settings = settings_of(made.store.root)
-    made.land(response(periods("2024-01-01T00:00", [100, 101]), "2024-01-01T03:00"))
-    derive(settings)
-    bad = period("2024-01-02T01:00", region(12, "n/a"), region(13, 103))
-    made.land(response([*periods("2024-01-02T00:00", [102, 104]), bad], "2024-01-02T03:00"))
-    derive(settings)
-    return made
+
+    def make(root: Path) -> None:
+        made, settings = empty_lake.copy(root), settings_of(str(root))
+        made.land(response(periods("2024-01-01T00:00", [100, 101]), "2024-01-01T03:00"))
+        derive(settings)
+        bad = period("2024-01-02T01:00", region(12, "n/a"), region(13, 103))
+        made.land(response([*periods("2024-01-02T00:00", [102, 104]), bad], "2024-01-02T03:00"))
+        derive(settings)
+
+    return empty_lake.at(made_once(tmp_path_factory, "full", make))
 
 
 @pytest.fixture

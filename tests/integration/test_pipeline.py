@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,13 @@ import psutil
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse import settings
 from lakehouse.errors import LakehouseError, SourceMismatchError, UsageError
-from lakehouse.history import query
+from lakehouse.history import query as lake_query
 from lakehouse.ingestion.ingest import ReceivedAt
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import RUNS
 from lakehouse.pipeline import STAGES, Run
-from lakehouse.postgres import PostgresTarget, connect
+from lakehouse.postgres import PostgresTarget
 from lakehouse.run_context import StageReport
 from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
@@ -26,41 +25,18 @@ from lakehouse.simulator import ThreadedSimulator
 from lakehouse.spark import session
 from tests.conftest import TWO_DAYS
 from tests.support.lakes import Lake
+from tests.support.mirror_rows import query
+from tests.support.reports import counts, versions
 from tests.support.revised_lake import derived
+from tests.support.times import at
 
 RunWith = Callable[..., RunReport]
 
 
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def counts(report: RunReport, stage: str) -> dict[str, int]:
-    (found,) = [done for done in report.stages if done.stage == stage]
-    return dict(found.counts)
-
-
-def versions(report: RunReport) -> dict[str, int]:
-    return {name: version for name, version in report.versions.items() if not name.startswith("ops")}
-
-
 @pytest.fixture
-def into(database: PostgresTarget) -> Callable[..., Settings]:
-    """Settings for a root, an API and the test's own database."""
-
-    def made(root: str, url: str = "http://127.0.0.1:9") -> Settings:
-        password = database.password or ""
-        address = f"postgresql://{database.user}:{password}@{database.address}/{database.database}"
-        return settings.load(
-            {"root": root, "api": {"url": url, "requests_per_second": 0}, "postgres": {"url": address}}
-        )
-
-    return made
-
-
-def published(database: PostgresTarget, query: str) -> list[tuple[Any, ...]]:
-    with connect(database) as connection:
-        return [tuple(row) for row in connection.exec_driver_sql(query)]
+def lake_root(lake: Lake) -> str:
+    """The place of a lake whose tables are there, copied: making them is tested elsewhere."""
+    return lake.store.root
 
 
 def everything(first: datetime, last: datetime) -> Callable[[Run], None]:
@@ -88,7 +64,7 @@ def test_imports_a_recorded_answer_to_the_last_digit(
     assert counts(report, "silver")["inserted"] == 1728
     assert counts(report, "gold")["inserted"] == 54
     assert counts(report, "export")["inserted"] == 54
-    days = published(
+    days = query(
         database,
         "SELECT date_recorded, intensity_avg, fuel_gas, n_periods, is_complete FROM carbon_data.carbon_intensity_daily "
         "WHERE regionid = 13 ORDER BY 1",
@@ -131,9 +107,7 @@ def test_loads_across_new_year_and_an_outage_then_only_what_was_revised(
     assert versions(again) == versions(first)
     assert counts(again, "export") == {"inserted": 0, "updated": 0, "deleted": 0, "unchanged": 108}
 
-    before = {
-        row[0]: row[1] for row in published(database, "SELECT ctid::text, xmin::text FROM carbon_data.dim_region")
-    }
+    before = {row[0]: row[1] for row in query(database, "SELECT ctid::text, xmin::text FROM carbon_data.dim_region")}
     simulator.now = at("2024-01-05T01:00")
     later = run_with(chosen, everything(at("2023-12-30"), at("2024-01-05")))
     silver = counts(later, "silver")
@@ -142,12 +116,12 @@ def test_loads_across_new_year_and_an_outage_then_only_what_was_revised(
     assert silver["inserted"] == silver["deleted"] == 0
     assert 0 < counts(later, "gold")["updated"] <= 36
     assert counts(later, "export")["updated"] == counts(later, "gold")["updated"]
-    after = {row[0]: row[1] for row in published(database, "SELECT ctid::text, xmin::text FROM carbon_data.dim_region")}
+    after = {row[0]: row[1] for row in query(database, "SELECT ctid::text, xmin::text FROM carbon_data.dim_region")}
     assert after == before
 
     Store(spark, lake_root).register()
     gold = [tuple(row) for row in spark.sql("SELECT * FROM gold.carbon_intensity_daily ORDER BY 1, 2").collect()]
-    assert published(database, "SELECT * FROM carbon_data.carbon_intensity_daily ORDER BY 1, 2") == gold
+    assert query(database, "SELECT * FROM carbon_data.carbon_intensity_daily ORDER BY 1, 2") == gold
 
 
 def test_travels_in_time_by_name_and_by_path(
@@ -168,7 +142,7 @@ def test_travels_in_time_by_name_and_by_path(
     run_with(chosen, load)
 
     def asked(text: str) -> list[dict[str, Any]]:
-        return query.select(chosen, text, 2000)[0]
+        return lake_query.select(chosen, text, 2000)[0]
 
     (moment,) = [
         row["timestamp"].isoformat()

@@ -23,7 +23,8 @@ from lakehouse.ingestion.source import Source, simulator_here
 from lakehouse.settings import ApiSettings, Settings
 from lakehouse.simulator import ThreadedSimulator, parse_script
 from lakehouse.windows import Span
-from tests.support.lake_rows import at, receive, record_run, refine, refuse, slots
+from tests.support.lake_rows import receive, record_run, refine, refuse
+from tests.support.times import at, slots
 
 SIMULATED = "simulator:seed=42"  # the simulator fixture's clock stands at 2024-01-05T00:00Z
 

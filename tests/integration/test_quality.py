@@ -16,30 +16,30 @@ from lakehouse.pipeline import Run
 from lakehouse.run_context import GateError
 from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
-from lakehouse.simulator import kinds
 from lakehouse.simulator.answers import CarbonIntensityApi
 from lakehouse.simulator.edits import edited
 from lakehouse.transform import quality, quarantine
 from lakehouse.transform.quality import RULES, RuleResult
 from lakehouse.transform.silver_job import Contract
 from lakehouse.windows import Window
-from tests.support.lakes import MIX, Lake, at, period, region, response
+from tests.support.lakes import MIX, Lake, period, region, response
+from tests.support.times import at
 
 DEFECTS: list[tuple[Callable[[bytes], bytes | None], dict[str, int], int]] = [
     # the fault; how many pieces broke which rules; rows of Silver, of 2 half-hours x 18 regions
-    (lambda body: edited(body, kinds.ForecastValue("abc")), {"forecast_is_integer forecast_plausible": 1}, 35),
-    (lambda body: edited(body, kinds.ForecastValue(12.5)), {"forecast_is_integer": 1}, 35),
-    (lambda body: edited(body, kinds.ForecastValue(None)), {"forecast_is_integer forecast_plausible": 1}, 35),
-    (lambda body: edited(body, kinds.ForecastValue(-51)), {"forecast_plausible": 1}, 35),
-    (lambda body: edited(body, kinds.IndexValue("extreme")), {"label_known": 1}, 35),
-    (lambda body: edited(body, kinds.PercValue({})), {"shares_exact shares_in_range mix_is_whole": 1}, 35),
-    (lambda body: edited(body, kinds.PercValue(100.01)), {"shares_in_range mix_is_whole": 1}, 35),
-    (lambda body: edited(body, kinds.RegionMissing(13)), {}, 34),
-    (lambda body: edited(body, kinds.RegionExtra(19)), {"region_known": 2}, 36),
-    (lambda body: edited(body, kinds.FuelExtra("storage", 0)), {}, 36),
-    (lambda body: edited(body, kinds.HalfHourTwice(10)), {}, 36),
-    (lambda body: edited(body, kinds.OutsideWindow(240)), {"inside_window": 36}, 36),
-    (lambda body: edited(body, kinds.KeysReordered()), {}, 36),
+    (lambda body: edited(body, "forecast_value", value="abc"), {"forecast_is_integer forecast_plausible": 1}, 35),
+    (lambda body: edited(body, "forecast_value", value=12.5), {"forecast_is_integer": 1}, 35),
+    (lambda body: edited(body, "forecast_value", value=None), {"forecast_is_integer forecast_plausible": 1}, 35),
+    (lambda body: edited(body, "forecast_value", value=-51), {"forecast_plausible": 1}, 35),
+    (lambda body: edited(body, "index_value", value="extreme"), {"label_known": 1}, 35),
+    (lambda body: edited(body, "perc_value", value={}), {"shares_exact shares_in_range mix_is_whole": 1}, 35),
+    (lambda body: edited(body, "perc_value", value=100.01), {"shares_in_range mix_is_whole": 1}, 35),
+    (lambda body: edited(body, "region_missing", regionid=13), {}, 34),
+    (lambda body: edited(body, "region_extra", regionid=19), {"region_known": 2}, 36),
+    (lambda body: edited(body, "fuel_extra", fuel="storage", perc=0), {}, 36),
+    (lambda body: edited(body, "half_hour_twice", add=10), {}, 36),
+    (lambda body: edited(body, "outside_window", hours=240), {"inside_window": 36}, 36),
+    (lambda body: edited(body, "keys_reordered"), {}, 36),
     (
         lambda body: body.replace(b'T00:00Z","to"', b'T00:10Z","to"', 1),
         {"on_half_hour_grid lasts_half_an_hour": 18},

@@ -20,6 +20,7 @@ from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, GOLD_MONTHLY, INTENS
 from lakehouse.settings import Settings
 from lakehouse.transform import quality, quarantine
 from tests.support.lakes import Lake, periods, response
+from tests.support.made_once import made_once
 from tests.support.revised_lake import derived
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -30,12 +31,15 @@ def released_once(
     revised_once: Lake, tmp_path_factory: pytest.TempPathFactory, settings_of: Callable[..., Settings]
 ) -> Lake:
     """Lake version 1 released as ``first``, though the lake has moved on. Only copied."""
-    made = revised_once.copy(tmp_path_factory.mktemp("released") / "lake")
-    said: list[str] = []
-    releases.create(settings_of(made.store.root), "first", NOW, note="for a paper", at=1, tell=said.append)
-    assert said[0].startswith("release first: copies ")
-    assert said[0].endswith(" of lake version 1")
-    return made
+
+    def make(root: Path) -> None:
+        revised_once.copy(root)
+        said: list[str] = []
+        releases.create(settings_of(str(root)), "first", NOW, note="for a paper", at=1, tell=said.append)
+        assert said[0].startswith("release first: copies ")
+        assert said[0].endswith(" of lake version 1")
+
+    return revised_once.at(made_once(tmp_path_factory, "released", make))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from lakehouse.simulator import Simulator, parse_script
-from lakehouse.simulator.kinds import KINDS
+from lakehouse.simulator.script import KINDS
 from tests.support.api_fixtures import PATH, get, periods
 
 STARTS = ["2024-01-02T00:00Z", "2024-01-02T00:30Z", "2024-01-02T01:00Z", "2024-01-02T01:30Z"]

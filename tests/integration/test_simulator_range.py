@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lakehouse.simulator.answers import CarbonIntensityApi, EmptyBody, slots_in
+from lakehouse.simulator.answers import CarbonIntensityApi, slots_in
 from tests.support.pure_answers import NOW, body_of, starts
+from tests.support.times import at
 
 
 @pytest.fixture(scope="module")
@@ -87,26 +88,19 @@ def test_ends_48_hours_ahead_of_the_clock(api: CarbonIntensityApi) -> None:
     assert body_of(api, "/regional/intensity/2024-01-07T00:01Z/fw24h", later) == "{}"
 
 
-def test_answers_a_day_within_a_hole_as_empty() -> None:
-    path = "/regional/intensity/2023-10-22T00:00Z/pt24h"
-    assert body_of(CarbonIntensityApi(42), path) == "{}"
-    assert body_of(CarbonIntensityApi(42, empty=EmptyBody.LIST), path) == '{"data":[]}'
-    assert body_of(CarbonIntensityApi(42, empty=EmptyBody.NOTHING), path) == ""
-
-
-def moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+def test_answers_a_day_within_a_hole_as_empty(api: CarbonIntensityApi) -> None:
+    assert body_of(api, "/regional/intensity/2023-10-22T00:00Z/pt24h") == "{}"
 
 
 def test_holds_52504_half_hours_from_2022_to_2024() -> None:
     found: list[int] = []
     for year in (2022, 2023, 2024):
-        start, year_end = moment(f"{year}-01-01T00:30"), moment(f"{year}-12-31T23:30")
+        start, year_end = at(f"{year}-01-01T00:30"), at(f"{year}-12-31T23:30")
         while start <= year_end:
             end = min(start + timedelta(days=14, minutes=-30), year_end)
             found += slots_in(start, end, now=NOW)
             start = end + timedelta(minutes=30)
-        new_year = moment(f"{year + 1}-01-01T00:00")
+        new_year = at(f"{year + 1}-01-01T00:00")
         found += slots_in(new_year, new_year, now=NOW)
     assert len(found) == 52_504
     assert len(set(found)) == 52_504
@@ -114,9 +108,9 @@ def test_holds_52504_half_hours_from_2022_to_2024() -> None:
 
 
 def test_gives_the_case_studys_slots_from_one_window_a_day() -> None:
-    days = [moment("2022-01-01") + timedelta(days=day) for day in range(1096)]
+    days = [at("2022-01-01") + timedelta(days=day) for day in range(1096)]
     answers = [slots_in(day - timedelta(days=1), day, now=NOW) for day in days]
-    assert days[-1] == moment("2024-12-31")
+    assert days[-1] == at("2024-12-31")
     assert sum(map(len, answers)) == 53_594
     assert sum(1 for slots in answers if slots) == 1_095
     assert len({slot for slots in answers for slot in slots}) == 52_505
@@ -127,7 +121,7 @@ def test_gives_the_case_studys_records_from_one_response_a_day(api: CarbonIntens
     records = readings = empty = 0
     distinct = set()
     for number in range(1096):
-        day = moment("2022-01-01") + timedelta(days=number)
+        day = at("2022-01-01") + timedelta(days=number)
         body = body_of(api, f"/regional/intensity/{day:%Y-%m-%d}/pt24h")
         empty += body == "{}"
         records += body.count('"regions":')

@@ -17,8 +17,7 @@ import aiohttp
 import pytest
 
 from lakehouse.errors import UsageError
-from lakehouse.simulator import Match, Rule, Simulator, run_in_thread
-from lakehouse.simulator.kinds import StallHeaders, Status
+from lakehouse.simulator import Match, Rule, Simulator, fault, run_in_thread
 
 NOW = datetime(2024, 1, 5, tzinfo=UTC)
 DAY = "/regional/intensity/2024-01-02T00:30Z/2024-01-02T23:30Z"
@@ -69,7 +68,7 @@ async def test_states_seed_and_clock_in_every_answer(path: str, status: int) -> 
 
 
 async def test_states_seed_and_clock_in_an_answer_with_a_fault() -> None:
-    rules = [Rule(Status(429, retry_after_s=7))]
+    rules = [Rule(fault("status", status=429, retry_after_s=7))]
     async with Simulator(now=NOW, rules=rules) as running, aiohttp.ClientSession(running.url) as client:
         response = await client.get(DAY)
         assert response.status == 429
@@ -148,7 +147,7 @@ async def test_remembers_each_request(client: aiohttp.ClientSession, simulator: 
 
 
 async def test_counts_requests_under_way(client: aiohttp.ClientSession, simulator: Simulator) -> None:
-    simulator.script.add(Rule(StallHeaders(), times=3))
+    simulator.script.add(Rule(fault("stall_headers"), times=3))
     tasks = [asyncio.create_task(client.get(DAY)) for _ in range(3)]
     await simulator.until_held(3)
     assert simulator.in_flight == 3
@@ -161,7 +160,7 @@ async def test_counts_requests_under_way(client: aiohttp.ClientSession, simulato
 
 
 async def test_forgets_a_request_whose_client_went_away(client: aiohttp.ClientSession, simulator: Simulator) -> None:
-    simulator.script.add(Rule(StallHeaders()))
+    simulator.script.add(Rule(fault("stall_headers")))
     task = asyncio.create_task(client.get(DAY))
     await simulator.until_held()
     task.cancel()
@@ -199,7 +198,7 @@ async def test_is_gone_when_stopped_and_back_on_the_same_port(
 
 
 async def test_breaks_answers_under_way_when_stopped(client: aiohttp.ClientSession, simulator: Simulator) -> None:
-    simulator.script.add(Rule(StallHeaders()))
+    simulator.script.add(Rule(fault("stall_headers")))
     task = asyncio.create_task(client.get(DAY))
     await simulator.until_held()
     started = time.monotonic()
@@ -235,7 +234,7 @@ def test_serves_a_synchronous_caller_from_a_thread() -> None:
         simulator.now = datetime(2024, 1, 2, tzinfo=UTC) - timedelta(days=2)
         assert fetch(simulator.url + DAY) == b"{}"
         assert [request.status for request in simulator.requests] == [200, 200]
-        assert simulator.peak_in_flight == 1
+        assert simulator.server.peak_in_flight == 1
         url = simulator.url
     with pytest.raises(urllib.error.URLError):
         fetch(url + DAY)
@@ -253,13 +252,13 @@ def test_stops_and_starts_in_its_thread() -> None:
 
 def test_holds_and_releases_from_another_thread() -> None:
     with run_in_thread(Simulator(now=NOW)) as simulator:
-        simulator.add_rules([Rule(StallHeaders(), Match(path_contains="2024-01-02"))])
+        simulator.add_rules([Rule(fault("stall_headers"), Match(path_contains="2024-01-02"))])
         bodies: list[bytes] = []
         caller = threading.Thread(target=lambda: bodies.append(fetch(simulator.url + DAY)))
         caller.start()
         simulator.until_held(1)
         assert bodies == []
-        assert simulator.in_flight == 1
+        assert simulator.server.in_flight == 1
         simulator.release()
         caller.join(10)
         assert bodies[0].count(b'"regions":') == 47
@@ -271,7 +270,7 @@ def test_tires_of_waiting_for_a_stall_that_never_comes() -> None:
 
 
 def test_forgets_its_rules_on_request() -> None:
-    with run_in_thread(Simulator(now=NOW, rules=[Rule(Status(503), times=None)])) as simulator:
+    with run_in_thread(Simulator(now=NOW, rules=[Rule(fault("status", status=503), times=None)])) as simulator:
         with pytest.raises(urllib.error.HTTPError):
             fetch(simulator.url + DAY)
         simulator.clear_rules()

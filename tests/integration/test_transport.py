@@ -21,8 +21,9 @@ from lakehouse.ingestion.source import check_source, clock_of
 from lakehouse.ingestion.unpacking import Body
 from lakehouse.settings import ApiSettings
 from lakehouse.windows import Span, plan
-from tests.support.api_fixtures import NOW, WINDOW, at, collected
+from tests.support.api_fixtures import NOW, WINDOW, collected
 from tests.support.raw_server import answering, message
+from tests.support.times import at
 
 GOOD = b'{"data":[{"from":"2024-01-02T00:30Z","to":"2024-01-02T01:00Z","regions":[]}]}'
 HALF = len(GOOD) // 2

@@ -15,13 +15,10 @@ from lakehouse.ingestion.fetching import fetch_all
 from lakehouse.settings import ApiSettings
 from lakehouse.simulator import Simulator, parse_script
 from lakehouse.windows import Window
+from tests.support.times import at
 
 NOW = datetime(2024, 1, 5, tzinfo=UTC)
 FOREVER = {"times": None}
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 WINDOW = Window(at("2024-01-02T00:30"), at("2024-01-02T02:00"))  # four half-hours: 28 kB

@@ -14,6 +14,7 @@ from lakehouse.publishing import export, staging
 from lakehouse.run_context import StageReport
 from lakehouse.settings import Settings
 from tests.support.gold_rows import GoldLake
+from tests.support.made_once import made_once
 from tests.support.mirror_rows import BEFORE
 
 HANDS = """
@@ -43,16 +44,29 @@ def url_of(target: PostgresTarget) -> str:
     return f"postgresql://{target.user}:{target.password}@{target.address}/{target.database}"
 
 
+@pytest.fixture
+def into(database: PostgresTarget) -> Callable[..., Settings]:
+    """Settings for a root, an API and the test's own database."""
+
+    def made(root: str, url: str = "http://127.0.0.1:9") -> Settings:
+        api = {"url": url, "requests_per_second": 0}
+        return settings.load({"root": root, "api": api, "postgres": {"url": url_of(database)}})
+
+    return made
+
+
 @pytest.fixture(scope="session")
 def first_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three days of London and Great Britain and what else is published of them; never changed, only copied."""
-    root = tmp_path_factory.mktemp("first") / "lake"
-    made = GoldLake(spark, str(root))
-    made.create()
-    made.fill(BEFORE["days"])
-    made.replace(INTENSITY_PROFILE, BEFORE["profile"])
-    made.replace(GOLD_MONTHLY, BEFORE["months"])
-    return root
+
+    def make(root: Path) -> None:
+        made = GoldLake(spark, str(root))
+        made.create()
+        made.fill(BEFORE["days"])
+        made.replace(INTENSITY_PROFILE, BEFORE["profile"])
+        made.replace(GOLD_MONTHLY, BEFORE["months"])
+
+    return made_once(tmp_path_factory, "first", make)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ from lakehouse.lake.commits import Commit
 from lakehouse.lake.tables import BRONZE, QUARANTINE, RUNS, SILVER
 from lakehouse.settings import Settings
 from lakehouse.windows import Span, plan
+from tests.support.times import at
 
 REFUSALS = pa.schema(
     [*((name, pa.string()) for name in ("response_id", "regionid", "period_from")), ("reasons", pa.list_(pa.string()))]
@@ -23,14 +24,6 @@ REFUSALS = pa.schema(
 UTC_TIME = pa.timestamp("us", tz="UTC")
 FAILED = pa.struct([("window_start", UTC_TIME), ("window_end", UTC_TIME), ("error", pa.string())])
 SOURCE = "https://api.carbonintensity.org.uk"
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def slots(start: str, end: str) -> list[datetime]:
-    return list(Span(at(start), at(end)).slots())
 
 
 def quick_append(settings: Settings) -> Callable[[pa.Table, Commit], int]:

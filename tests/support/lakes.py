@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from lakehouse.transform import gold_job, silver_job
 from lakehouse.transform.models import MODELS
 from lakehouse.transform.silver_job import Contract
 from lakehouse.windows import Window
+from tests.support.made_once import made_once
+from tests.support.times import at
 
 SOURCE = "simulator:seed=42"
 HALF_HOUR = timedelta(minutes=30)
@@ -29,10 +31,6 @@ MIX = {
     **{"biomass": 1.2, "coal": 0, "imports": 10, "gas": 40.3, "nuclear": 20},
     **{"other": 0, "hydro": 0.5, "solar": 8, "wind": 20},
 }
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def slot_text(moment: datetime) -> str:
@@ -125,18 +123,27 @@ class Lake:
 
     def copy(self, to: Path) -> "Lake":
         shutil.copytree(self.store.root, to)
-        return Lake(Store(self.store.spark, str(to)), self.run_id)
+        return self.at(to)
+
+    def at(self, root: Path) -> "Lake":
+        """The lake that is there already."""
+        return Lake(Store(self.store.spark, str(root)), self.run_id)
 
 
 @pytest.fixture(scope="session")
 def empty_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """An empty lake that is only ever copied."""
-    store = Store(spark, str(tmp_path_factory.mktemp("empty") / "lake"))
-    store.ensure(*TABLES)
-    return Lake(store)
+    place = made_once(tmp_path_factory, "empty", lambda root: Store(spark, str(root)).ensure(*TABLES))
+    return Lake(Store(spark, str(place)))
 
 
 @pytest.fixture
 def lake(empty_lake: Lake, tmp_path: Path) -> Lake:
     """A lake of the test's own, every table there, no row in it."""
     return empty_lake.copy(tmp_path / "lake")
+
+
+@pytest.fixture
+def empty_root(lake: Lake) -> str:
+    """Where a lake of the test's own stands, for tests of which making the tables is no part."""
+    return lake.store.root

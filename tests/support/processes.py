@@ -5,11 +5,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+PROJECT = Path(__file__).resolve().parents[2]
 LAKEHOUSE = Path(sys.executable).parent / "lakehouse"
+SUBMIT = Path(sys.executable).parent / "spark-submit"
+PROPERTIES = ("--properties-file", "spark-defaults.conf")
 PATIENCE_SECONDS = 240
 """For a cold JVM on a machine that does other things too."""
 
@@ -32,6 +35,22 @@ def lakehouse(
         capture_output=True,
         text=True,
         timeout=patience,
+        check=False,
+    )
+
+
+def submit(
+    root: str, job: str, *arguments: str, properties: Sequence[str] = PROPERTIES, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a job to its end, as after ``. .venv/bin/activate``: spark-submit finds Spark through the PATH's python3."""
+    path = f"{SUBMIT.parent}:{os.environ['PATH']}"
+    return subprocess.run(
+        [SUBMIT, *properties, f"jobs/{job}.py", *arguments],
+        cwd=PROJECT,
+        env=environment(root, PATH=path, SPARK_SUBMIT_OPTS="-XX:TieredStopAtLevel=1", **variables),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 

@@ -1,6 +1,7 @@
 """A lake with a history for the tests of releases, explanations and restores: two runs, a revision, holes."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from lakehouse.pipeline import Run
 from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from tests.support.lakes import Lake, period, periods, region, response
+from tests.support.made_once import made_once
 
 DERIVED = ("silver", "gold")
 
@@ -31,16 +33,14 @@ def revised_once(
     Lake version 1: Silver, Gold and regions 1. Lake version 2: Silver and Gold 2, London's 00:30 at 150, its
     00:00 confirmed. Only copied.
     """
-    made = empty_lake.copy(tmp_path_factory.mktemp("told") / "lake")
-    settings = settings_of(made.store.root)
-    made.land(
-        response(
-            [*periods("2024-01-01T00:00", [100, 101, 103]), period("2024-01-01T01:30", region(12), region(13, "n/a"))],
-            "2024-01-01T03:00",
-            window=("2024-01-01T00:30", "2024-01-01T02:30"),
-        )
-    )
-    assert derived(settings).lake_version == 1
-    made.land(response(periods("2024-01-01T00:00", [100, 150], [13]), "2024-01-02T00:00"))
-    assert derived(settings).lake_version == 2
-    return made
+
+    def make(root: Path) -> None:
+        made, settings = empty_lake.copy(root), settings_of(str(root))
+        slots = periods("2024-01-01T00:00", [100, 101, 103])
+        odd = period("2024-01-01T01:30", region(12), region(13, "n/a"))
+        made.land(response([*slots, odd], "2024-01-01T03:00", window=("2024-01-01T00:30", "2024-01-01T02:30")))
+        assert derived(settings).lake_version == 1
+        made.land(response(periods("2024-01-01T00:00", [100, 150], [13]), "2024-01-02T00:00"))
+        assert derived(settings).lake_version == 2
+
+    return empty_lake.at(made_once(tmp_path_factory, "revised", make))

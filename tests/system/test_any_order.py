@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from lakehouse.ingestion.bronze import Response
 from lakehouse.lake.tables import SILVER, Table
 from lakehouse.transform.models import MODELS
-from tests.support.lakes import HALF_HOUR, SOURCE, Lake, at, period, region, response, slot_text
+from tests.support.lakes import HALF_HOUR, SOURCE, Lake, period, region, response, slot_text
+from tests.support.times import at
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 

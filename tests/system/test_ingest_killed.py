@@ -3,21 +3,21 @@
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from lakehouse.ingestion import gaps
 from lakehouse.lake import delta_log
-from lakehouse.lake.tables import BRONZE, GOLD, RUNS
+from lakehouse.lake.tables import GOLD, RUNS, SILVER
 from lakehouse.settings import Settings
 from lakehouse.simulator import Simulator, ThreadedSimulator, parse_script, run_in_thread
-from lakehouse.windows import Span
-from tests.support.lake_rows import at, bronze_rows
-from tests.support.processes import PATIENCE_SECONDS, lakehouse, started, until
+from tests.support.lake_rows import bronze_rows
+from tests.support.processes import PATIENCE_SECONDS, started, until
+from tests.support.times import at
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +109,7 @@ def test_says_one_sentence_when_ctrl_c_meets_sparks_work(settings_for: Callable[
         with process(lake, api.url, "run", "--stages", "bronze,silver,gold", *days) as first:
             assert first.stderr is not None
             assert any("silver: begins" in line for line in first.stderr)
-            time.sleep(1)
+            until(lambda: any(Path(lake.path(SILVER.path)).glob("part-*.parquet")))  # Spark is writing
             os.killpg(first.pid, signal.SIGINT)
             told = first.stderr.read().splitlines()
             first.wait(PATIENCE_SECONDS)
@@ -122,30 +122,3 @@ def test_says_one_sentence_when_ctrl_c_meets_sparks_work(settings_for: Callable[
     days_in_gold = delta_log.open_table(lake.path(GOLD.path))
     assert days_in_gold is not None
     assert days_in_gold.rows(["regionid"]).num_rows == 2 * 18
-
-
-def test_misses_no_half_hour_of_eight_years(settings_for: Callable[..., Settings], lake_root: str) -> None:
-    """From the API's first half-hour on: what is missing afterwards is what does not exist, to the half-hour."""
-    now = datetime(2026, 1, 5, tzinfo=UTC)
-    with run_in_thread(Simulator(seed=42, now=now)) as api:
-        lake = settings_for(lake_root, api.url)
-        settings = {"API__URL": api.url, "API__REQUESTS_PER_SECOND": "0", "API__ATTEMPT_TIMEOUT_SECONDS": "120"}
-        arguments = ("bronze", "--from", "2018-05-10", "--to", "2026-01-01")
-        variables = {f"LAKEHOUSE_{name}": value for name, value in settings.items()}
-        done = lakehouse(lake.root, *arguments, patience=600, **variables)
-        assert done.returncode == 0, done.stderr
-        requests = len(asked([request.path for request in api.requests]))
-    found = gaps.find(lake, at("2018-05-10"), at("2026-01-01"))
-    assert found.span == Span(at("2018-05-10T23:30"), at("2026-01-01"))
-    assert [(gap.span, gap.cause.value) for gap in found.gaps] == [
-        (Span(at("2018-07-13T01:30"), at("2018-07-16T01:30")), "upstream empty"),
-        (Span(at("2018-08-03T23:30"), at("2018-08-05T23:30")), "upstream empty"),
-        (Span(at("2023-10-20T22:00"), at("2023-10-22T15:00")), "upstream empty"),
-        (Span(at("2024-06-11T23:00"), at("2024-06-12T10:00")), "upstream empty"),
-    ]
-    assert found.half_hours == 144 + 96 + 82 + 22
-    assert requests == 207
-    bronze = delta_log.open_table(lake.path(BRONZE.path))
-    assert bronze is not None
-    assert sum(bronze.rows(["n_periods"]).column("n_periods").to_pylist()) == 134_017 - 344
-    assert max(bronze.rows(["landing"]).column("landing").to_pylist()) < 30

@@ -1,7 +1,6 @@
 """What a body holds, and what a Bronze row says."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,7 @@ from lakehouse.ingestion.bronze import (
     window_of,
 )
 from lakehouse.windows import Span, Window
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
+from tests.support.times import at
 
 # --- what a body holds
 

@@ -13,8 +13,8 @@ from lakehouse.ingestion.coverage import Reason
 from lakehouse.ingestion.ingest import BadFile
 from lakehouse.run_context import StageReport
 from lakehouse.windows import Span, Window, plan
-from tests.support.lake_rows import at
 from tests.support.terminals import Terminal
+from tests.support.times import at
 
 WINDOWS = plan([Span(at("2024-01-02"), at("2024-01-06"))], 48)
 ANSWER = Response(b"x" * 2**20, WINDOWS[0], at("2024-01-07"), PayloadSummary((at("2024-01-02"),) * 48))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lakehouse.ingestion.coverage import FetchLog, LoggedFetch, Policy, Reason, coverage, to_fetch
 from lakehouse.windows import Span
-from tests.support.lake_rows import at
+from tests.support.times import at
 
 POLICY = Policy(refetch_horizon=timedelta(hours=48), empty_retry=timedelta(hours=24))
 DAY = Span(at("2024-01-01T00:00"), at("2024-01-02T00:00"))

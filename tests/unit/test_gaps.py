@@ -15,7 +15,8 @@ from lakehouse.ingestion import gaps
 from lakehouse.ingestion.gaps import Cause
 from lakehouse.settings import Settings
 from lakehouse.windows import Span
-from tests.support.lake_rows import account_of_run, at, receive, record_run, refine, refuse, slots
+from tests.support.lake_rows import account_of_run, receive, record_run, refine, refuse
+from tests.support.times import at, slots
 
 ALL = range(1, 19)
 

@@ -18,7 +18,8 @@ from lakehouse.lake import delta_log
 from lakehouse.lake.tables import SILVER
 from lakehouse.settings import Settings
 from lakehouse.windows import Span
-from tests.support.lake_rows import at, refine, slots
+from tests.support.lake_rows import refine
+from tests.support.times import at, slots
 
 REGIONS = tuple(sorted(ALL))
 DAY = Span(at("2024-01-01"), at("2024-01-02"))

@@ -275,4 +275,4 @@ def test_keeps_a_bounded_number_of_periods_in_memory() -> None:
     api = CarbonIntensityApi(42)
     for month in range(1, 9):
         body_of(api, f"/regional/intensity/2024-{month:02d}-01/2024-{month:02d}-15")
-    assert len(api._periods) == 4096
+    assert api._period.cache_info().currsize == 4096

@@ -1,7 +1,7 @@
 """Windows against the API's range rule, stated here a second time, in the API's own words and minutes."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import example, given
@@ -9,12 +9,9 @@ from hypothesis import strategies as st
 
 from lakehouse.errors import UsageError
 from lakehouse.windows import Span, Window, joined, parse_day, plan, spans
+from tests.support.times import at
 
 MINUTES_30 = timedelta(minutes=30)
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def answered(window: Window) -> Iterator[datetime]:
