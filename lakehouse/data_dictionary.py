@@ -9,7 +9,7 @@ from lakehouse.transform.quality import RULES, Rule
 
 PLACE = PACKAGE.parent / "docs" / "data-dictionary.md"
 _LEVELS = (
-    "`warn` lets a piece pass and counts it; `quarantine` refuses it, with its reasons, into `silver.quarantine`; "
+    "`warn` lets a record pass and counts it; `quarantine` refuses it, with its reasons, into `silver.quarantine`; "
     "`fail` (set by `[quality] fail`) stops Silver before it writes anything. A field or fuel that nobody knew is "
     "counted with level `drift`. Results of every run stand in `ops.runs`, column `quality`."
 )

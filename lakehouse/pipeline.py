@@ -179,7 +179,7 @@ class Run:
         return StageReport(f"maintain {table.name}", version, counts, {table.name: before.version})
 
     def replay_quarantine(self) -> StageReport:
-        """Silver once more for the responses that have pieces in quarantine, by the rules of now."""
+        """Silver once more for the responses that have records in quarantine, by the rules of now."""
         self.observer.stage_began("silver")
         contract = quarantine.contract(self.settings)
         return self.stage(lambda: silver_job.build_silver(self.context, replay=True, contract=contract))

@@ -80,7 +80,7 @@ class QualitySettings(Section):
     contract: Literal["evolve", "freeze"] = Field(
         "evolve", description="What a field or fuel that nobody knew does: kept beside the rest, or stop"
     )
-    fail: tuple[str, ...] = Field((), description="Names of rules that stop the stage when one piece breaks them")
+    fail: tuple[str, ...] = Field((), description="Names of rules that stop the stage when one record breaks them")
     max_deleted_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.1, description="Share of a table's rows, in PostgreSQL too, that one run may delete without --accept-loss"
     )

@@ -179,7 +179,7 @@ def quarantine_list(
     reason: Annotated[str | None, typer.Option(metavar="RULE", help="Only those that broke this rule.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the refused pieces, newest first."""
+    """Show the refused records, newest first."""
     from lakehouse import console
     from lakehouse.transform.quarantine import listed
 
@@ -192,7 +192,7 @@ def quarantine_list(
 
 @quarantine.command("replay")
 def quarantine_replay(as_json: Json = False) -> None:
-    """Judge the refused pieces by the rules of now; what is good moves into Silver, the rest stays."""
+    """Judge the refused records by the rules of now; what is good moves into Silver, the rest stays."""
     recorded("quarantine replay", lambda started: started.replay_quarantine(), as_json=as_json)
 
 

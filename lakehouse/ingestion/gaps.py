@@ -155,11 +155,11 @@ def _lacking(judged: Coverage, silver: SilverCoverage) -> dict[datetime, frozens
 
 def _partial(lacking: dict[datetime, frozenset[int]], refused: Sequence[QuarantinedRecord]) -> Iterator[Gap]:
     reasons: dict[tuple[datetime, int], set[str]] = defaultdict(set)
-    for piece in refused:
-        for slot in piece.span.slots():
+    for record in refused:
+        for slot in record.span.slots():
             for regionid in lacking.get(slot, ()):
-                if piece.regionid in (None, regionid):
-                    reasons[slot, regionid].update(piece.reasons)
+                if record.regionid in (None, regionid):
+                    reasons[slot, regionid].update(record.reasons)
     found: dict[tuple[Cause, tuple[int, ...], str], list[datetime]] = defaultdict(list)
     for slot, missing in lacking.items():
         by_reason: dict[tuple[str, ...], set[int]] = defaultdict(set)

@@ -167,18 +167,18 @@ SILVER = Table(
 
 QUARANTINE = Table(
     name="silver.quarantine",
-    comment="Pieces of responses that broke a rule, with the reasons; one row per piece",
+    comment="Records that broke a rule, with the reasons; one row per record",
     key=("response_id", "position"),
     clustered_by="response_id",
     columns=(
-        Column("response_id", "STRING", "The Bronze response that holds the piece"),
+        Column("response_id", "STRING", "The Bronze response that holds the record"),
         Column("position", "BIGINT", "Place in the body: period number * 1000 + region number, from 0"),
         Column("landing", "BIGINT", "The Bronze commit that brought the response"),
         Column("ingestion_timestamp", "TIMESTAMP", "When the response was received, UTC"),
-        Column("regionid", "STRING", "Region id as it stands in the piece", nullable=True),
-        Column("period_from", "STRING", "Start of the period as it stands in the piece", nullable=True),
+        Column("regionid", "STRING", "Region id as it stands in the record", nullable=True),
+        Column("period_from", "STRING", "Start of the period as it stands in the record", nullable=True),
         Column("reasons", "ARRAY<STRING>", "Names of the rules it broke"),
-        Column("piece", "STRING", "The piece, as JSON"),
+        Column("piece", "STRING", "The record, as JSON"),
     ),
 )
 
@@ -314,7 +314,7 @@ RUNS = Table(
         Column(
             "quality",
             "ARRAY<STRUCT<stage: STRING, rule: STRING, level: STRING, failed: BIGINT, checked: BIGINT>>",
-            "Pieces that broke each rule, zeros included, of those checked; level drift: a field not known before",
+            "Records that broke each rule, zeros included, of those checked; level drift: a field not known before",
         ),
     ),
 )

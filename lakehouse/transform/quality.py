@@ -54,7 +54,7 @@ class Rule:
 
     @property
     def refuses(self) -> bool:
-        """Whether a piece that breaks it stays out of Silver."""
+        """Whether a record that breaks it stays out of Silver."""
         return self.level != WARN
 
 
@@ -66,13 +66,13 @@ class Rules:
     of them has, too, all but the one that counts.
     """
 
-    pieces: tuple[Rule, ...]
+    records: tuple[Rule, ...]
     repeated: Rule
 
     @property
     def all(self) -> tuple[Rule, ...]:
         """Every rule."""
-        return (*self.pieces, self.repeated)
+        return (*self.records, self.repeated)
 
     def failing(self, names: Collection[str]) -> "Rules":
         """The same with these rules at level ``fail``.
@@ -82,9 +82,9 @@ class Rules:
         """
         if unknown := set(names) - {rule.name for rule in self.all}:
             raise KeyError(*sorted(unknown))
-        pieces = tuple(replace(rule, level=FAIL) if rule.name in names else rule for rule in self.pieces)
+        records = tuple(replace(rule, level=FAIL) if rule.name in names else rule for rule in self.records)
         repeated = replace(self.repeated, level=FAIL) if self.repeated.name in names else self.repeated
-        return Rules(pieces, repeated)
+        return Rules(records, repeated)
 
     @property
     def broken(self) -> str:
@@ -106,7 +106,7 @@ class Rules:
     def reasons(self) -> str:
         """In DuckDB's SQL: the names of the rules that are ``broken`` and refuse the record, as a list."""
         breaks = self.breaks
-        names = (f"CASE WHEN {breaks[rule.name]} THEN '{rule.name}' END" for rule in self.pieces if rule.refuses)
+        names = (f"CASE WHEN {breaks[rule.name]} THEN '{rule.name}' END" for rule in self.records if rule.refuses)
         return f"list_filter([{', '.join(names)}], lambda name: name IS NOT NULL)"
 
     def names(self, broken: int) -> list[str]:
@@ -118,7 +118,7 @@ class Rules:
         return tuple(RuleResult(rule.name, rule.level, failed.get(rule.name, 0), checked) for rule in self.all)
 
     def _bits(self) -> list[tuple[Rule, int]]:
-        return [(rule, 1 << place) for place, rule in enumerate(self.pieces)]
+        return [(rule, 1 << place) for place, rule in enumerate(self.records)]
 
 
 def _label_fits() -> str:
@@ -176,11 +176,11 @@ def _names_fit_id() -> str:
 
 
 RULES = Rules(
-    pieces=(
-        Rule("readable", QUARANTINE, "piece", "is_readable"),
-        Rule("key_present", QUARANTINE, "piece", "regionid IS NOT NULL AND timestamp IS NOT NULL"),
+    records=(
+        Rule("readable", QUARANTINE, "record", "is_readable"),
+        Rule("key_present", QUARANTINE, "record", "regionid IS NOT NULL AND timestamp IS NOT NULL"),
         Rule("region_known", QUARANTINE, "id", f"regionid BETWEEN 1 AND {len(REGIONS)}"),
-        Rule("names_present", QUARANTINE, "piece", "length(shortname) > 0 AND length(dno) > 0"),
+        Rule("names_present", QUARANTINE, "record", "length(shortname) > 0 AND length(dno) > 0"),
         Rule("names_of_this_region", QUARANTINE, "name", _names_fit_id()),
         Rule(
             "names_storable",
@@ -223,6 +223,6 @@ RULES = Rules(
         ),
         Rule("label_fits_value", WARN, "label", _label_fits()),
     ),
-    repeated=Rule("key_once_in_response", WARN, "piece", "the newest of a response's pieces of one key counts"),
+    repeated=Rule("key_once_in_response", WARN, "record", "the newest of a response's records of one key counts"),
 )
 """The rules of Silver."""

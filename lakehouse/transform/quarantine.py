@@ -1,4 +1,4 @@
-"""The pieces that were refused: what a person sees of them, and by which rules they are judged."""
+"""The records that were refused: what a person sees of them, and by which rules they are judged."""
 
 from typing import Any
 
@@ -25,13 +25,13 @@ def contract(settings: Settings) -> Contract:
 
 
 def listed(settings: Settings, reason: str | None = None) -> list[dict[str, Any]]:
-    """The pieces in quarantine, newest responses first; with ``reason`` those that broke this rule. No JVM.
+    """The records in quarantine, newest responses first; with ``reason`` those that broke this rule. No JVM.
 
     Raises:
         UsageError: there is no such rule.
     """
-    if reason is not None and reason not in {rule.name for rule in RULES.pieces}:
-        raise UsageError(f"There is no rule {reason!r}; known: {', '.join(rule.name for rule in RULES.pieces)}.")
+    if reason is not None and reason not in {rule.name for rule in RULES.records}:
+        raise UsageError(f"There is no rule {reason!r}; known: {', '.join(rule.name for rule in RULES.records)}.")
     found = delta_log.open_table(settings.path(QUARANTINE.path))
     rows = found.rows(QUARANTINE.column_names).to_pylist() if found else []
     wanted = [row for row in rows if reason is None or reason in row["reasons"]]

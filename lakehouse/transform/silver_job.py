@@ -160,7 +160,7 @@ def _reason_to_stop(results: Sequence[RuleResult], contract: Contract) -> str | 
     def named(level: str) -> str:
         at_fault = [result for result in results if result.level == level and result.failed]
         return ", ".join(
-            f"{result.rule} ({result.failed:,} of {counted(result.checked, 'piece')})" for result in at_fault
+            f"{result.rule} ({result.failed:,} of {counted(result.checked, 'record')})" for result in at_fault
         )
 
     if broken := named(FAIL):

@@ -1,6 +1,6 @@
 """A lake of the version before models were listed: it goes on, and the Gold tables that it lacks are built.
 
-``tests/data/former_lake.tar.xz``: 234 half-hours of 2023-06-15/16 of the simulator's seed 42, three pieces in
+``tests/data/former_lake.tar.xz``: 234 half-hours of 2023-06-15/16 of the simulator's seed 42, three records in
 quarantine, a release ``v1`` and four runs, as that version left them.
 """
 

@@ -26,7 +26,7 @@ from tests.support.lakes import MIX, Lake, period, region, response
 from tests.support.times import at
 
 DEFECTS: list[tuple[Callable[[bytes], bytes | None], dict[str, int], int]] = [
-    # the fault; how many pieces broke which rules; rows of Silver, of 2 half-hours x 18 regions
+    # the fault; how many records broke which rules; rows of Silver, of 2 half-hours x 18 regions
     (lambda body: edited(body, "forecast_value", value="abc"), {"forecast_is_integer forecast_plausible": 1}, 35),
     (lambda body: edited(body, "forecast_value", value=12.5), {"forecast_is_integer": 1}, 35),
     (lambda body: edited(body, "forecast_value", value=None), {"forecast_is_integer forecast_plausible": 1}, 35),
@@ -87,7 +87,7 @@ def test_puts_every_defect_where_it_belongs(lake: Lake) -> None:
 
     failed = {result.rule: result.failed for result in report.quality}
     assert failed["key_once_in_response"] == 18
-    assert failed["fuels_known"] == 37  # storage in 36 pieces, methane in one
+    assert failed["fuels_known"] == 37  # storage in 36 records, methane in one
     assert failed["generationmix.storage"] == 36
     assert failed["generationmix.methane"] == 1
     assert failed["shares_exact"] == 1
@@ -136,10 +136,10 @@ def test_stops_before_it_writes_anything(lake: Lake) -> None:
     )
     before = lake.versions()
     with pytest.raises(
-        GateError, match=r"not known before: actual \(1 of 3 pieces\)\. With contract = \"evolve\""
+        GateError, match=r"not known before: actual \(1 of 3 records\)\. With contract = \"evolve\""
     ) as frozen:
         lake.silver(contract=Contract(is_frozen=True))
-    with pytest.raises(GateError, match=r"level fail are broken: names_expected \(1 of 3 pieces\)\.") as failed:
+    with pytest.raises(GateError, match=r"level fail are broken: names_expected \(1 of 3 records\)\.") as failed:
         lake.silver(contract=Contract(RULES.failing(["names_expected", "mix_is_whole"])))
     assert lake.versions() == before
     assert (frozen.value.exit_code, failed.value.exit_code) == (3, 3)
@@ -209,4 +209,4 @@ def test_gives_every_rule_a_name_of_its_own_a_level_and_a_unit() -> None:
     assert len(set(names)) == len(names) == 21
     assert {rule.level for rule in RULES.all} == {quality.WARN, quality.QUARANTINE}
     assert all(rule.unit for rule in RULES.all)
-    assert replace(RULES.pieces[0], level="fail").refuses
+    assert replace(RULES.records[0], level="fail").refuses

@@ -16,7 +16,7 @@ from tests.support.lakes import Lake, period, region, response
 
 LOOSER = Contract(
     Rules(
-        tuple(replace(rule, level=WARN) if rule.name == "label_known" else rule for rule in RULES.pieces),
+        tuple(replace(rule, level=WARN) if rule.name == "label_known" else rule for rule in RULES.records),
         RULES.repeated,
     )
 )
@@ -29,7 +29,7 @@ def extreme(regionid: int, forecast: object) -> dict[str, object]:
 
 @pytest.fixture
 def refusing(lake: Lake) -> Lake:
-    """Four pieces with a label that is not known, one of them with a second fault; of one there is a newer value.
+    """Four records with a label that is not known, one of them with a second fault; of one there is a newer value.
 
     12:00 region 12 has an older good value of 90.
     """

@@ -137,7 +137,7 @@ def test_names_what_a_changed_rule_makes_different(chosen: Settings, monkeypatch
     def stricter(rule: quality.Rule) -> quality.Rule:
         return replace(rule, keeps="intensity_forecast <= 102") if rule.name == "forecast_plausible" else rule
 
-    rules = quality.Rules(tuple(map(stricter, quality.RULES.pieces)), quality.RULES.repeated)
+    rules = quality.Rules(tuple(map(stricter, quality.RULES.records)), quality.RULES.repeated)
     monkeypatch.setattr(quarantine, "RULES", rules)
     monkeypatch.setattr(reproduction, "RULES", rules)
     found = reproduction.reproduce(chosen, "first")

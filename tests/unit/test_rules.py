@@ -114,4 +114,4 @@ def test_breaks_the_rules_at_their_bounds(changed: dict[str, Any], rules: list[s
 
 def test_every_rule_is_broken_by_some_record() -> None:
     cases = test_breaks_the_rules_at_their_bounds.pytestmark[0].args[1]
-    assert {name for _, rules in cases for name in rules} == {rule.name for rule in RULES.pieces}
+    assert {name for _, rules in cases for name in rules} == {rule.name for rule in RULES.records}
