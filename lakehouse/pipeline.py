@@ -254,7 +254,7 @@ class Run:
         return self.stage(lambda: self._take_in(paths, source, received_at))
 
     def transform(self, wanted: Sequence[str], *, full: bool = False) -> None:
-        """Silver, Gold with its regions, and the export, as far as wanted, in this order."""
+        """Silver, every Gold table, and the export, as far as wanted, in this order."""
         self._expect(lambda: batch.pending_periods(self.context, full=full))
         if not full and (tables := restore.set_back(self.context)):
             log.warning(
