@@ -116,7 +116,7 @@ class Run:
         return BronzeLoad(self.context, self.settings, stage, self.observer)
 
     def transform(self, wanted: Sequence[str], *, full: bool = False) -> None:
-        """Silver, Gold with its regions, and the export, as far as wanted, in this order."""
+        """Silver, every Gold table, and the export, as far as wanted, in this order."""
         if not full and (tables := restore.set_back(self.context)):
             log.warning(
                 "%s had been restored to an older state; this run rolls forward from Bronze.", " and ".join(tables)

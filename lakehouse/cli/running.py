@@ -148,7 +148,7 @@ def restore(
     state: Annotated[str, typer.Argument(metavar="NAME|N", help="A release, or a lake version.")],
     as_json: Json = False,
 ) -> None:
-    """Make Silver, Gold and the regions what they were; the next run rolls them forward from Bronze."""
+    """Make Silver and every Gold table what they were; the next run rolls them forward from Bronze."""
     recorded("restore", lambda started: started.restore(state), as_json=as_json)
 
 

@@ -228,7 +228,7 @@ def test_keeps_its_place_through_maintenance(copied: Lake) -> None:
     assert copied.versions() == before
     snapshot = copied.context.snapshot
     assert watermarks.landing(copied.store, snapshot(SILVER), snapshot(BRONZE), snapshot(QUARANTINE)) == 2
-    for model in MODELS:
+    for model in (model for model in MODELS if model.source is SILVER):
         watermark = watermarks.source_version(
             *(copied.store, model.table, snapshot(model.table), model.stage),
             *(model.source, snapshot(model.source), STAGE_OF[model.source.name]),

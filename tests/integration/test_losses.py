@@ -147,8 +147,8 @@ def test_no_model_is_made_of_less_than_it_was(full: Lake, model: Model) -> None:
 def test_no_model_loses_more_than_the_share_that_is_set(full: Lake, model: Model) -> None:
     before = full.rows(model.table)
     full.sql("DELETE FROM {} WHERE regionid = 12", model.source)
-    context = replace(full.context, max_deleted_share=0.4)
-    with pytest.raises(LossError, match=f"{model.table.name} would lose . of its . rows, more than .* 0\\.4"):
+    context = replace(full.context, max_deleted_share=0.3)
+    with pytest.raises(LossError, match=f"{model.table.name} would lose . of its . rows, more than .* 0\\.3"):
         gold_job.build_model(context, model)
     assert full.rows(model.table) == before
     gold_job.build_model(replace(context, max_deleted_share=0.5), model)
