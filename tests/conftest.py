@@ -29,6 +29,7 @@ ONE_TASK = {
     "spark.sql.shuffle.partitions": "1",
     "spark.default.parallelism": "1",
     "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "1",
 }
 """All that the tests' session has beside spark-defaults.conf: their tables hold a handful of rows."""
 

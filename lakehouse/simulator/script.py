@@ -111,28 +111,18 @@ class DueFault:
     """A rule with the requests it has seen and the answers it has spoiled."""
 
     def __init__(self, rule: Rule) -> None:
-        self.fault = rule.fault
-        self._rule = rule
-        self._seen = 0
-        self._spoiled = 0
+        self.rule = rule
+        self.seen = self.spoiled = 0
 
     def count(self, path: str, window_start: datetime | None) -> bool:
         """Count a request; True if it is this rule's turn."""
-        match = self._rule.match
+        match = self.rule.match
         if not match.is_about(path, window_start):
             return False
-        self._seen += 1
-        late = self._seen - match.nth
-        used_up = self._rule.times is not None and self._spoiled >= self._rule.times
+        self.seen += 1
+        late = self.seen - match.nth
+        used_up = self.rule.times is not None and self.spoiled >= self.rule.times
         return late >= 0 and late % match.every == 0 and not used_up
-
-    def take(self) -> None:
-        """Count an answer as spoiled, before it is sent: the next request may come meanwhile."""
-        self._spoiled += 1
-
-    def give_back(self) -> None:
-        """Undo :meth:`take`: the answer had nothing that the fault could change."""
-        self._spoiled -= 1
 
 
 class RunningScript:
@@ -150,11 +140,15 @@ class RunningScript:
         self._entries.clear()
 
     def due(self, path: str, window_start: datetime | None) -> DueFault | None:
-        """Count a request with every rule, and give the first rule's fault that is due for it, if any."""
+        """Count a request with every rule, and give the first one that is due for it, if any.
+
+        It counts as spoiled before it is sent, since the next request may come meanwhile.
+        """
         turns = [entry for entry in self._entries if entry.count(path, window_start)]
-        if turns:
-            turns[0].take()
-        return turns[0] if turns else None
+        if not turns:
+            return None
+        turns[0].spoiled += 1
+        return turns[0]
 
 
 def load_script(path: Path) -> tuple[Rule, ...]:

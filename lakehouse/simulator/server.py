@@ -200,15 +200,15 @@ class Simulator:
         self, request: web.Request, answer: Answer, due: DueFault, received: ReceivedRequest
     ) -> web.StreamResponse:
         """Send an answer with its fault; an edit that finds nothing to change leaves it as it is."""
-        received.fault = due.fault.name
-        if due.fault.name in WIRE:
-            refusal = refusal_of_datetime(request.path)
-            good = Good(request, answer.status, lambda: _body(answer), refusal, self.hold)
-            return await WIRE[due.fault.name](good, **due.fault.settings)
+        fault = due.rule.fault
+        received.fault = fault.name
+        if fault.name in WIRE:
+            good = Good(request, answer.status, lambda: _body(answer), refusal_of_datetime(request.path), self.hold)
+            return await WIRE[fault.name](good, **fault.settings)
         body = await _body(answer)
-        changed = edited(body, due.fault.name, **due.fault.settings)
+        changed = edited(body, fault.name, **fault.settings)
         if changed is None:
-            due.give_back()
+            due.spoiled -= 1
             received.fault = None
         return self._json(request, answer.status, changed or body)
 

@@ -193,13 +193,6 @@ def test_names_a_mistake_in_a_query(call: Call, empty_root: str, spark: SparkSes
     assert (code, json.loads(out)) == (0, [{"n": 0}])
 
 
-def test_documents_every_command() -> None:
-    text = (PROJECT / "README.md").read_text()
-    names = [command.name or command.callback.__name__.rstrip("_") for command in cli.app.registered_commands]
-    names += [group.name for group in cli.app.registered_groups]
-    assert [name for name in names if f"`{name}" not in text] == []
-
-
 def test_documents_every_setting() -> None:
     from lakehouse.settings import Settings
 
