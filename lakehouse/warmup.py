@@ -52,7 +52,8 @@ def _succeed(*command: str) -> None:
     """Run a command to its end, and to that of the JVM that it leaves behind, which holds its stderr."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=LARGEST_WAIT, check=False)  # noqa: S603 (our own)
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        lines = [line for line in done.stderr.strip().splitlines() if not line.startswith("[")]  # those are the JVM's
+        last = (lines or ["it said nothing"])[-1]
         raise LakehouseError(f"The JVM's classes could not be archived in {archive.CACHE}: {last}")
 
 

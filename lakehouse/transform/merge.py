@@ -102,7 +102,7 @@ def current_rows(context: RunContext, table: Table, now: Snapshot, where: str | 
 def matching(context: RunContext, rows: Rows, keys: pa.Table) -> Rows:
     """The rows whose values of the keys' columns are among the keys."""
     if isinstance(rows, pa.Table):
-        places = rows.select(keys.column_names).append_column(PLACE, pa.array(range(len(rows))))
+        places = rows.select(keys.column_names).append_column(PLACE, pa.array(range(len(rows)), pa.int64()))
         return rows.take(places.join(keys, keys.column_names, join_type="left semi")[PLACE])
     return rows.join(F.broadcast(context.store.to_spark(keys)), keys.column_names, "left_semi")
 
