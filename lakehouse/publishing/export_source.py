@@ -212,11 +212,15 @@ def _version_of(history: Sequence[Entry], sources: Mapping[str, Pin | None]) -> 
     """
     for entry in history:
         commit = commits.parse(entry.get("userMetadata"))
-        for name, read in commit.reads.items() if commit else ():
-            source = sources.get(name)
-            if source is not None and read.table_id == source.table_id and read.version <= source.version:
-                return int(entry["version"])
+        read = {name: pin for name, pin in commit.reads.items() if name in sources} if commit else {}
+        if read and all(_is_of(pin, sources[name]) for name, pin in read.items()):
+            return int(entry["version"])
     return int(history[-1]["version"])
+
+
+def _is_of(read: Pin, source: Pin | None) -> bool:
+    """Whether what was read is this version of a source, or an older one."""
+    return source is not None and read.table_id == source.table_id and read.version <= source.version
 
 
 def _at(published: PublishedTable, pin: Pin | None) -> PublishedTable:
