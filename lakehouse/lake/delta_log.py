@@ -176,19 +176,6 @@ class Snapshot:
         found: list[str] = self.table.vacuum(days * 24, dry_run=True, enforce_retention_duration=False)
         return found
 
-    def checkpoint(self) -> None:
-        """Sum the log up to this version up in one file, so that readers need not read every commit.
-
-        Old commits stay; Delta itself clears those beyond a bounded retention away, every hundredth commit.
-
-        Raises:
-            LakehouseError: the file cannot be written.
-        """
-        try:
-            self.table.create_checkpoint()
-        except (DeltaError, OSError) as error:
-            raise LakehouseError(f"The log at {self.path} cannot be summed up: {_reason(error)}") from error
-
     def totals(self) -> Mapping[str, int]:
         """Files, rows and bytes, from the log's statistics alone."""
         actions = pa.table(self.table.get_add_actions(flatten=True))

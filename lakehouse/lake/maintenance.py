@@ -127,7 +127,7 @@ def maintain(store: Store, settings: Settings, table: Table, commit: Commit) -> 
                 spark.sql(f"OPTIMIZE {path}{' ZORDER BY (`timestamp`)' if table is SILVER else ''}")
     now = delta_log.open_table(store.path(table))
     if now is not None and now.version != damage.checkpoint_hinted_at(store.path(table)):
-        now.checkpoint()
+        store.checkpoint(table)
     if wanted != FOREVER:
         with store.with_commit_info(commit):
             spark.sql(f"VACUUM {path}")

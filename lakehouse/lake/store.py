@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 from delta.tables import DeltaTable
@@ -254,6 +254,12 @@ class Store:
             number = f"'{tables.SCHEMA_PROPERTY}' = '{table.schema}'"
             self.spark.sql(f"ALTER TABLE {path} SET TBLPROPERTIES ({number})")
         return found < table.schema
+
+    def checkpoint(self, table: Table) -> None:
+        """Sum the log up in one file, so that readers need not read every commit."""
+        jvm: Any = self.spark._jvm
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(table))
+        log.checkpoint()
 
     @contextmanager
     def with_commit_info(self, commit: Commit) -> Iterator[None]:
