@@ -51,6 +51,15 @@ FACTS = pa.schema(
 nothing twice. ``fuels_missing`` and ``fuels_other``: how many of the nine fuels are not there, and how many are that
 nobody knows. ``share_sum``, ``lowest_share``, ``highest_share``: of all shares, known or not; null if one is no number.
 """
+OF_REGULAR = {
+    "is_regular": True,
+    "is_readable": True,
+    "is_forecast_whole": True,
+    "fuels_missing": 0,
+    "are_fuels_once": True,
+    "are_shares_exact": True,
+}
+"""What follows from a body being regular, so that the strict reader need not look at it."""
 
 ORIGIN = pa.schema(
     [

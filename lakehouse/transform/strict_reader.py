@@ -18,7 +18,7 @@ import pyarrow.json
 
 from lakehouse.lake.tables import FUELS, KNOWN_FUELS
 from lakehouse.transform import lenient_reader
-from lakehouse.transform.records import MOMENT, PLACES_PER_PERIOD, RECORD, SHARE, SHARE_SUM, STATED_SHARE
+from lakehouse.transform.records import MOMENT, OF_REGULAR, PLACES_PER_PERIOD, RECORD, SHARE, SHARE_SUM, STATED_SHARE
 
 BEFORE_JSON = b" \t\r\n\xef\xbb\xbf"
 """White space, and the mark that some write before UTF-8."""
@@ -78,9 +78,8 @@ def _records(document: pa.Table, body: bytes) -> pa.Table:
     shares = dict(_shares(regions.field("generationmix")))
     stated = list(shares.values())
     others = len(shares.keys() - set(KNOWN_FUELS))
-    columns = {
+    columns = OF_REGULAR | {
         "position": pc.add(_times(period, PLACES_PER_PERIOD), place),
-        "is_regular": True,
         "regionid": ids,
         "timestamp": pc.take(starts, period),
         "shortname": _text(regions.field("shortname")),
@@ -89,12 +88,7 @@ def _records(document: pa.Table, body: bytes) -> pa.Table:
         "intensity_index": _text(intensity.field("index")),
         **{f"fuel_{fuel}": shares.get(fuel) for fuel in KNOWN_FUELS},
         "stop": pc.take(stops, period),
-        "is_readable": True,
-        "is_forecast_whole": True,
-        "fuels_missing": 0,
         "fuels_other": others,
-        "are_fuels_once": True,
-        "are_shares_exact": True,
         "share_sum": reduce(lambda total, share: pc.add(total, share).cast(SHARE_SUM), stated),
         "lowest_share": pc.min_element_wise(*stated).cast(STATED_SHARE),
         "highest_share": pc.max_element_wise(*stated).cast(STATED_SHARE),
