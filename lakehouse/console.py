@@ -87,7 +87,7 @@ def console(out: TextIO) -> Console:
     return Console(file=out, width=width, markup=False, highlight=False, emoji=False)
 
 
-def said(counts: Mapping[str, int]) -> str:
+def described(counts: Mapping[str, int]) -> str:
     """Counts as words: ``0 inserted, 0 updated, 19,710 unchanged``."""
     return ", ".join(f"{number:,} {name}" for name, number in counts.items())
 

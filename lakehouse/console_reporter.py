@@ -7,7 +7,7 @@ from typing import TextIO
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from lakehouse.console import console, said, say
+from lakehouse.console import console, described, say
 from lakehouse.ingestion.api import Failure
 from lakehouse.ingestion.bronze import PERIOD_FORM, Response
 from lakehouse.ingestion.coverage import Reason
@@ -95,7 +95,7 @@ class ConsoleReporter(RunObserver):
         """Say what a stage did."""
         self.close()
         version = "nothing to write" if report.version is None else f"version {report.version}"
-        self._say(f"{report.stage}: {said(report.counts)} ({report.outcome or version}, {report.seconds:.1f} s)")
+        self._say(f"{report.stage}: {described(report.counts)} ({report.outcome or version}, {report.seconds:.1f} s)")
 
     def close(self) -> None:
         """Take the bar away and sum the requests up, whatever happened; the second time nothing."""

@@ -93,7 +93,7 @@ def _begin_afresh(settings: Settings, into: Path) -> None:
 def _line(table: str, first: RunReport, second: RunReport) -> dict[str, Any]:
     def written(report: RunReport) -> str:
         done = [stage for stage in report.stages if stage.stage == _STAGE_OF.get(table)]
-        return console.said({k: v for stage in done for k, v in stage.counts.items() if k in _SHOWN})
+        return console.described({k: v for stage in done for k, v in stage.counts.items() if k in _SHOWN})
 
     return {
         "table": table,

@@ -57,9 +57,9 @@ def sentence(error: BaseException) -> str:
 
 def advised(text: str) -> str:
     """What an error of ours says, and what to do where it is one of the same lacks and that is not said yet."""
-    for pattern, said in LACKS:
-        if re.search(pattern, text) and said not in text:
-            return f"{text.rstrip('.')}. {said}."
+    for pattern, sentence in LACKS:
+        if re.search(pattern, text) and sentence not in text:
+            return f"{text.rstrip('.')}. {sentence}."
     return text
 
 

@@ -13,7 +13,7 @@ def code_version() -> str:
     if not (place / ".git").exists():
         return __version__
     try:
-        said = subprocess.run(
+        described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607 (the user's git)
             cwd=place,
             capture_output=True,
@@ -23,7 +23,7 @@ def code_version() -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return __version__
-    return f"{__version__}+{said.stdout.strip()}" if said.returncode == 0 else __version__
+    return f"{__version__}+{described.stdout.strip()}" if described.returncode == 0 else __version__
 
 
 def settings_hash(settings: Settings) -> str:

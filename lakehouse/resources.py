@@ -13,4 +13,4 @@ def path(name: str) -> Path:
     for base in (PACKAGE.parent, PACKAGE / "resources"):
         if (base / "spark-defaults.conf").exists() and (base / name).exists():
             return base / name
-    raise FileNotFoundError(f"{name} stands neither beside nor inside the package at {PACKAGE}")
+    raise FileNotFoundError(f"{name} is neither beside nor inside the package at {PACKAGE}")

@@ -109,7 +109,7 @@ def prepare(
         damage.clear(store.path(table))
     if not accept_loss:
         losses.check_bronze(store)
-    store.prepare(*TABLES, told=partial(observer.tables_missing, settings.root))
+    store.prepare(*TABLES, on_create=partial(observer.tables_missing, settings.root))
     return RunContext(
         store,
         run_id,

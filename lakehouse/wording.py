@@ -15,9 +15,9 @@ def counted(number: int, noun: str) -> str:
 
 def in_one_line(text: str) -> str:
     """All that a message says: every line of it, but no plan, statement or stack trace that follows it."""
-    said: list[str] = []
+    lines_kept: list[str] = []
     for line in text.strip().splitlines():
-        if _BEHIND.match(line) or (said and said[-1].endswith(";") and _PLAN.match(line)):
+        if _BEHIND.match(line) or (lines_kept and lines_kept[-1].endswith(";") and _PLAN.match(line)):
             break
-        said.append(line.rstrip())
-    return " ".join(" ".join(said).split()).removesuffix(";")
+        lines_kept.append(line.rstrip())
+    return " ".join(" ".join(lines_kept).split()).removesuffix(";")

@@ -101,8 +101,8 @@ def _done(arguments: list[str]) -> tuple[int, str | None]:
     except TyperException as error:
         return ExitCode.USAGE, in_one_line(str(error))
     except LakehouseError as error:
-        said = " ".join((str(error), *getattr(error, "__notes__", ())))
-        return error.exit_code, endings.advised(said) if error.exit_code == ExitCode.FAILED else said
+        sentence = " ".join((str(error), *getattr(error, "__notes__", ())))
+        return error.exit_code, endings.advised(sentence) if error.exit_code == ExitCode.FAILED else sentence
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED, "interrupted; what was committed stays, and the same command goes on from there."
     except BrokenPipeError:

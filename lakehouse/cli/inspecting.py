@@ -166,14 +166,14 @@ def revisions(
     """Show what the API said about each half-hour at each fetch, and how large revisions are by age."""
     from lakehouse import console
     from lakehouse.history import rendering
-    from lakehouse.history import revisions as said
+    from lakehouse.history import revisions as statements
 
     first, last = day(start, "--from"), day(end, "--to")
     if first is None or last is None:
         raise UsageError("`lakehouse revisions` needs --from and --to.")
     if first >= last:
         raise UsageError(f"--from {start} is not before --to {end}.")
-    found = said.find(chosen(), region, first, last, at, revised_only=not everything)
+    found = statements.find(chosen(), region, first, last, at, revised_only=not everything)
     if as_json:
         console.print_json({"statements": found.statements, "by_age": found.by_age})
         return

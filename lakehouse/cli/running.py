@@ -132,9 +132,9 @@ def import_(
     from lakehouse.clock import machine_clock
     from lakehouse.ingestion import fetch_history, reception
 
-    said = None if received_at in ("now", "mtime") else time(received_at)
+    stated = None if received_at in ("now", "mtime") else time(received_at)
     known = fetch_history.read(chosen())
-    received = reception.received_at(said, known, machine_clock(), by_file=received_at == "mtime")
+    received = reception.received_at(stated, known, machine_clock(), by_file=received_at == "mtime")
     recorded(
         "import",
         lambda started: started.import_files(paths, source, received),

@@ -45,10 +45,10 @@ _RESPONSE = (
 
 @dataclass(frozen=True)
 class Explanation:
-    """A day of a region: Gold's row, the same computed anew from Silver, and each of its 48 half-hours.
+    """A day of a region: Gold's row, the same computed recomputed from Silver, and each of its 48 half-hours.
 
     ``responses`` are by id, as (where from, when, which bytes). A half-hour has its Silver row (None: missing, with
-    ``cause``), and ``statements``: all that any response said of it, the one that counts first.
+    ``cause``), and ``statements``: all that any response statements of it, the one that counts first.
     """
 
     state: LakeVersion
@@ -67,8 +67,8 @@ class Explanation:
 
     def first_disagreement(self) -> str:
         """The first of them, in words."""
-        name, (table, anew) = next(iter(self.disagreements.items()))
-        return f"{name} is {table}, computed anew {anew}"
+        name, (table, recomputed) = next(iter(self.disagreements.items()))
+        return f"{name} is {table}, computed anew {recomputed}"
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -81,7 +81,8 @@ class Explanation:
             "recomputed": self.recomputed,
             "agrees": self.agrees,
             "disagreements": {
-                name: {"table": table, "recomputed": anew} for name, (table, anew) in self.disagreements.items()
+                name: {"table": table, "recomputed": recomputed}
+                for name, (table, recomputed) in self.disagreements.items()
             },
             "half_hours": list(self.half_hours),
             "responses": dict(self.responses),
@@ -109,11 +110,11 @@ def explain(settings: Settings, region: int, day: date, at: str | None = None) -
     store = Store(session.open_session(), state.root)
     bronze = revisions.speaking_of(store, state, region, start, start + DAY)
     responses = {row["response_id"]: row for row in session.rows(bronze.select(*_RESPONSE))}
-    said = revisions.statements(bronze).where(
+    statements = revisions.statements(bronze).where(
         (F.col("regionid") == region) & (F.col("timestamp") >= F.lit(start)) & (F.col("timestamp") < F.lit(start + DAY))
     )
     by_slot: dict[datetime, list[dict[str, Any]]] = defaultdict(list)
-    for each in session.rows(said):
+    for each in session.rows(statements):
         by_slot[each["timestamp"]].append(each)
 
     errors = _errors(settings, state)
@@ -164,18 +165,18 @@ def day_of(half_hours: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
 def _half_hour(
     slot: datetime,
     row: Mapping[str, Any] | None,
-    said: Sequence[dict[str, Any]],
+    statements: Sequence[dict[str, Any]],
     responses: Mapping[str, Mapping[str, Any]],
     errors: Mapping[datetime, str],
     now: datetime,
 ) -> dict[str, Any]:
     """A half-hour: Silver's values, or why there are none; and all statements, the one that counts first."""
     ordered = sorted(
-        said,
+        statements,
         key=lambda each: (each["counts"], each["received_at"], each["response_id"], each["position"]),
         reverse=True,
     )
-    told = [
+    listed = [
         {
             "response_id": each["response_id"],
             "position": each["position"],
@@ -185,31 +186,31 @@ def _half_hour(
         }
         for each in ordered
     ]
-    found: dict[str, Any] = {"timestamp": slot, "silver": None, "cause": None, "detail": "", "statements": told}
+    found: dict[str, Any] = {"timestamp": slot, "silver": None, "cause": None, "detail": "", "statements": listed}
     if row is not None:
         found["silver"] = {name: row[name] for name in (*VALUES, "response_id", "ingestion_timestamp")}
         return found
-    cause, detail = _cause(slot, said, responses, errors, now)
+    cause, detail = _cause(slot, statements, responses, errors, now)
     return {**found, "cause": cause.value, "detail": detail}
 
 
-def _outcome(said: Mapping[str, Any], newest: Mapping[str, Any]) -> str:
-    if said["counts"]:
+def _outcome(statement: Mapping[str, Any], newest: Mapping[str, Any]) -> str:
+    if statement["counts"]:
         return "counts"
-    if said["reasons"]:
-        return f"refused: {', '.join(said['reasons'])}"
-    same = all(said[name] == newest[name] for name in VALUES)
+    if statement["reasons"]:
+        return f"refused: {', '.join(statement['reasons'])}"
+    same = all(statement[name] == newest[name] for name in VALUES)
     return "confirmed by a newer answer" if same else "replaced by a newer answer"
 
 
 def _cause(
     slot: datetime,
-    said: Sequence[Mapping[str, Any]],
+    statements: Sequence[Mapping[str, Any]],
     responses: Mapping[str, Mapping[str, Any]],
     errors: Mapping[datetime, str],
     now: datetime,
 ) -> tuple[Cause, str]:
-    if reasons := sorted({reason for each in said for reason in each["reasons"]}):
+    if reasons := sorted({reason for each in statements for reason in each["reasons"]}):
         return Cause.QUARANTINED, ", ".join(reasons)
     covering = [each for each in responses.values() if _covers(each, slot) and each["regionid"] != SOME_REGION]
     empty = [each for each in covering if any(gone == slot for gone in each["absent"])]
@@ -244,10 +245,10 @@ def _errors(settings: Settings, state: LakeVersion) -> dict[datetime, str]:
     }
 
 
-def _disagreements(gold: Mapping[str, Any] | None, anew: Mapping[str, Any] | None) -> dict[str, tuple[Any, Any]]:
-    if gold is None or anew is None:
-        return {} if gold is anew else {"gold": (gold and "a row", anew and "a row")}
-    return {f"gold.{name}": (gold[name], value) for name, value in anew.items() if gold[name] != value}
+def _disagreements(gold: Mapping[str, Any] | None, recomputed: Mapping[str, Any] | None) -> dict[str, tuple[Any, Any]]:
+    if gold is None or recomputed is None:
+        return {} if gold is recomputed else {"gold": (gold and "a row", recomputed and "a row")}
+    return {f"gold.{name}": (gold[name], value) for name, value in recomputed.items() if gold[name] != value}
 
 
 def _contradictions(half_hours: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, Any]]:
@@ -258,8 +259,8 @@ def _contradictions(half_hours: Sequence[Mapping[str, Any]]) -> dict[str, tuple[
         row = half["silver"]
         if row is None or counting is None:
             if row is not counting:
-                said = (row and row["intensity_forecast"], counting and counting["intensity_forecast"])
-                wrong[f"silver {half['timestamp']:%H:%M}"] = said
+                statements = (row and row["intensity_forecast"], counting and counting["intensity_forecast"])
+                wrong[f"silver {half['timestamp']:%H:%M}"] = statements
             continue
         for name in VALUES:
             if row[name] != counting[name]:

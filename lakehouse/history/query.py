@@ -44,8 +44,8 @@ def select(settings: Settings, query: str, limit: int, at: str | None = None) ->
         Store(spark, state.root).register(state.versions)
     if revisions.VIEW in query.lower():
         bronze = settings.path(BRONZE.path) if state is None else state.path(BRONZE)
-        said = _reader(spark, None if state is None else state.version(BRONZE)).load(bronze)
-        revisions.statements(integrity.checked(said)).createOrReplaceTempView(revisions.VIEW)
+        responses = _reader(spark, None if state is None else state.version(BRONZE)).load(bronze)
+        revisions.statements(integrity.checked(responses)).createOrReplaceTempView(revisions.VIEW)
     return rows(spark, query, limit, settings.root)
 
 

@@ -33,15 +33,15 @@ def tell_explanation(found: Explanation) -> None:
     lost = [
         {
             "half-hour": half["timestamp"],
-            "forecast": said["intensity_forecast"],
-            "label": said["intensity_index"],
-            "received": said["received_at"],
-            "response": said["response_id"][:ID_DIGITS],
-            "why it does not count": said["outcome"],
+            "forecast": statement["intensity_forecast"],
+            "label": statement["intensity_index"],
+            "received": statement["received_at"],
+            "response": statement["response_id"][:ID_DIGITS],
+            "why it does not count": statement["outcome"],
         }
         for half in found.half_hours
-        for said in half["statements"]
-        if said["outcome"] != "counts"
+        for statement in half["statements"]
+        if statement["outcome"] != "counts"
     ]
     if lost:
         print("Other answers about these half-hours:")
@@ -52,27 +52,28 @@ def tell_explanation(found: Explanation) -> None:
             [
                 {
                     "response": key[:ID_DIGITS],
-                    "received": said["fetched_at"],
-                    "attempts": said["attempts"],
-                    "from": said["url"] or said["file"],
-                    "SHA-256 of the body": said["body_sha256"],
+                    "received": response["fetched_at"],
+                    "attempts": response["attempts"],
+                    "from": response["url"] or response["file"],
+                    "SHA-256 of the body": response["body_sha256"],
                 }
-                for key, said in found.responses.items()
+                for key, response in found.responses.items()
             ],
             as_json=False,
         )
     if found.agrees:
         print("Gold is what its half-hours give, and each of them what its response says.")
     else:
-        for name, (table, anew) in found.disagreements.items():
-            console.say(f"{name}: the table says {table}, computed anew it is {anew}")
+        for name, (table, recomputed) in found.disagreements.items():
+            console.say(f"{name}: the table says {table}, recomputed it is {recomputed}")
 
 
 def tell_revisions(found: Revisions) -> None:
     """Every answer about the half-hours, then how large revisions are by age."""
     names = ("timestamp", "received_at", "age_hours", "intensity_forecast", "change", "intensity_index", "counts")
     rows = [
-        {**{name: said[name] for name in names}, "refused": ", ".join(said["reasons"])} for said in found.statements
+        {**{name: statement[name] for name in names}, "refused": ", ".join(statement["reasons"])}
+        for statement in found.statements
     ]
     if rows:
         console.print_rows(rows, as_json=False)

@@ -34,7 +34,7 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Reproduced:
-    """A release beside what its Bronze gives today. ``rules``: names of rules that were declared otherwise then."""
+    """A release parent what its Bronze gives today. ``rules``: names of rules that were declared otherwise then."""
 
     state: LakeVersion
     code_version: str
@@ -118,13 +118,13 @@ def _changed_rules(then: Sequence[dict[str, Any]]) -> list[str]:
 
 @contextmanager
 def _scratch(settings: Settings) -> Iterator[str]:
-    """A root of its own that goes when the block ends: beside the lake, or for an object store on this machine."""
-    beside = Path(settings.root) if settings.is_local else None
+    """A root of its own that goes when the block ends: parent the lake, or for an object store on this machine."""
+    parent = Path(settings.root) if settings.is_local else None
     try:
-        place = tempfile.mkdtemp(prefix=".reproduce-", dir=beside)
+        place = tempfile.mkdtemp(prefix=".reproduce-", dir=parent)
     except OSError as error:
         raise LakehouseError(
-            f"No scratch can be made at {beside or tempfile.gettempdir()}: {error.strerror}."
+            f"No scratch can be made at {parent or tempfile.gettempdir()}: {error.strerror}."
         ) from error
     try:
         yield place

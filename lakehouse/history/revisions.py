@@ -1,4 +1,4 @@
-"""What the API said about a half-hour each time it was asked, and how much that moved. DataFrame in, DataFrame out.
+"""What the API stated about a half-hour each time it was asked, and how much that moved. DataFrame in, DataFrame out.
 
 A **statement** is a record that the rules of Silver have judged: what one response says about one region in one
 half-hour. The statements of a key are in the order that decides which of them counts: by (ingestion_timestamp,
@@ -60,13 +60,13 @@ def statements(bronze: DataFrame, *, rules: Rules = RULES) -> DataFrame:
     )
 
 
-def by_age(said: DataFrame) -> DataFrame:
+def by_age(judged: DataFrame) -> DataFrame:
     """How large revisions are, by how long after a half-hour's start they came: one row per group of ages.
 
     ``answers`` that had one before, ``revised`` of them, and of those the mean and the largest absolute change of
     ``intensity_forecast``, gCO2/kWh.
     """
-    later = said.where("change IS NOT NULL").withColumn("age_from", _group(F.col("age_hours")))
+    later = judged.where("change IS NOT NULL").withColumn("age_from", _group(F.col("age_hours")))
     size = F.when(F.col("change") != 0, F.abs("change"))
     return (
         later.groupBy("age_from")
@@ -92,28 +92,28 @@ class Revisions:
 def find(
     settings: Settings, region: int, start: datetime, end: datetime, at: int | None = None, *, revised_only: bool = True
 ) -> Revisions:
-    """What the API said about ``region`` in ``[start, end)``, as Bronze stood at a lake version (default: now).
+    """What the API stated about ``region`` in ``[start, end)``, as Bronze stood at a lake version (default: now).
 
     With ``revised_only`` the half-hours of which every good statement gives the same forecast are left out of the
     statements; the groups by age are always of all.
     """
     state = states.newest(settings) if at is None else states.at_lake_version(settings, at)
     spark = session.open_session()
-    said = statements(speaking_of(Store(spark, state.root), state, region, start, end))
-    said = said.where(
+    stated = statements(speaking_of(Store(spark, state.root), state, region, start, end))
+    stated = stated.where(
         (F.col("regionid") == region) & (F.col("timestamp") >= F.lit(start)) & (F.col("timestamp") < F.lit(end))
     ).persist()
     try:
-        shown = said.orderBy("timestamp", "received_at", "response_id", "position")
+        shown = stated.orderBy("timestamp", "received_at", "response_id", "position")
         if revised_only:
-            moved = said.where("change <> 0").select("timestamp").distinct()
-            shown = said.join(moved, "timestamp", "left_semi").orderBy(
+            moved = stated.where("change <> 0").select("timestamp").distinct()
+            shown = stated.join(moved, "timestamp", "left_semi").orderBy(
                 "timestamp", "received_at", "response_id", "position"
             )
         rows = session.rows(shown)
-        groups = session.rows(by_age(said))
+        groups = session.rows(by_age(stated))
     finally:
-        said.unpersist()
+        stated.unpersist()
     return Revisions(state, rows, groups)
 
 

@@ -98,13 +98,13 @@ def find(settings: Settings, start: datetime | None, end: datetime | None) -> Ga
     # Half-hours after this are all alike, and there may be millions of them.
     span = everything.clip(everything.start, max(everything.start, floor(now) + AHEAD))
     silver = silver_coverage.read(settings, span)
-    judged = known.fetch_log.up_to(silver.landing)
+    consumed = known.fetch_log.up_to(silver.landing)
     received = coverage(span, known.fetch_log)
-    lacking = _lacking(received if judged is known.fetch_log else coverage(span, judged), silver)
+    lacking = _lacking(received if consumed is known.fetch_log else coverage(span, consumed), silver)
     refused = list(silver_coverage.quarantined_records(settings)) if lacking else []
     gaps = [*_unanswered(received, known, silver, now), *_partial(lacking, refused)]
     gaps = sorted(_with_the_rest(gaps, Span(span.end, everything.end)), key=_order)
-    return GapReport(everything, tuple(gaps), len(known.fetch_log.about(span)) - len(judged.about(span)))
+    return GapReport(everything, tuple(gaps), len(known.fetch_log.about(span)) - len(consumed.about(span)))
 
 
 def _with_the_rest(gaps: list[Gap], later: Span) -> Iterator[Gap]:
@@ -148,9 +148,9 @@ def _unanswered(received: Coverage, known: FetchHistory, silver: SilverCoverage,
             yield Gap(hole, cause, regions, detail, answers)
 
 
-def _lacking(judged: Coverage, silver: SilverCoverage) -> dict[datetime, frozenset[int]]:
+def _lacking(consumed: Coverage, silver: SilverCoverage) -> dict[datetime, frozenset[int]]:
     """The half-hours held by answers that Silver has looked at, with the regions that it lacks all the same."""
-    return dict(silver.missing(judged.held()))
+    return dict(silver.missing(consumed.held()))
 
 
 def _partial(lacking: dict[datetime, frozenset[int]], refused: Sequence[QuarantinedRecord]) -> Iterator[Gap]:

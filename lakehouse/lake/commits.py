@@ -81,12 +81,12 @@ _FIELDS = frozenset(entry.name for entry in fields(Commit))
 def parse(text: str | None) -> Commit | None:
     """The commit that a ``userMetadata`` text describes; None when it is absent or not ours."""
     try:
-        said = json.loads(text or "")
+        document = json.loads(text or "")
     except ValueError:
         return None
-    if not isinstance(said, dict) or said.get(MARK) != 1:
+    if not isinstance(document, dict) or document.get(MARK) != 1:
         return None
-    known = {name: value for name, value in said.items() if name in _FIELDS}
+    known = {name: value for name, value in document.items() if name in _FIELDS}
     known["reads"] = {name: Pin(**pin) for name, pin in known.get("reads", {}).items()}
     known["at"] = Pin(**known["at"]) if known.get("at") else None
     try:

@@ -190,9 +190,9 @@ def query_datafusion(query: str, **tables: Snapshot) -> pa.Table:
 
 def _reason(error: Exception) -> str:
     """The innermost cause, which is named last, without what it passed through."""
-    said = in_one_line(str(error)) or type(error).__name__
+    sentence = in_one_line(str(error)) or type(error).__name__
     return re.sub(
-        r"^((C Data interface|External|Parquet|Arrow) error: |Failed to fetch metadata for file \S+: )+", "", said
+        r"^((C Data interface|External|Parquet|Arrow) error: |Failed to fetch metadata for file \S+: )+", "", sentence
     )
 
 

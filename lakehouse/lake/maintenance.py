@@ -93,12 +93,12 @@ def _planned(settings: Settings, table: Table, snapshot: Snapshot) -> Maintenanc
     best = max(1, math.ceil(totals["bytes"] / size))
     going = [] if wanted == FOREVER else snapshot.unneeded(settings.retention.days or 0)
     goes = _sizes(settings, table, going)
-    beside = _on_disk(settings, table) - totals["bytes"] if settings.is_local else 0
+    unreferenced = _on_disk(settings, table) - totals["bytes"] if settings.is_local else 0
     return MaintenancePlan(
         table.name,
         totals["files"],
         totals["bytes"],
-        max(0, beside - goes),
+        max(0, unreferenced - goes),
         goes,
         len(going),
         best if totals["files"] >= WORTH_IT * best else None,
@@ -120,8 +120,8 @@ def maintain(store: Store, settings: Settings, table: Table, commit: Commit) -> 
     with store.with_commit_info(commit):
         if todo.new_retention is not None:
             names = ("delta.deletedFileRetentionDuration", "delta.logRetentionDuration")
-            said = ", ".join(f"'{name}' = '{wanted}'" for name in names)
-            spark.sql(f"ALTER TABLE {path} SET TBLPROPERTIES ({said})")
+            assignments = ", ".join(f"'{name}' = '{wanted}'" for name in names)
+            spark.sql(f"ALTER TABLE {path} SET TBLPROPERTIES ({assignments})")
         if todo.compact_to is not None:
             with _file_size(spark, LARGE_FILE if table.append_only else SMALL_FILE):
                 spark.sql(f"OPTIMIZE {path}{' ZORDER BY (`timestamp`)' if table is SILVER else ''}")

@@ -80,10 +80,10 @@ class Store:
         self.prepare(*wanted)
         self.register()
 
-    def prepare(self, *wanted: Table, told: Callable[[int], None] = lambda _: None) -> bool:
+    def prepare(self, *wanted: Table, on_create: Callable[[int], None] = lambda _: None) -> bool:
         """Create the tables that do not exist yet, bring those of older releases up to this one; whether any was.
 
-        ``told``: called with the number of tables to create, if there are any, before they are: in a cold JVM it takes
+        ``on_create`` is called with the number of tables to create, if any, before they are: in a cold JVM that takes
         seconds. They are created side by side.
 
         Raises:
@@ -95,7 +95,7 @@ class Store:
         found = [(table, delta_log.open_table(self.path(table))) for table in wanted]
         new = [table for table, snapshot in found if snapshot is None]
         if new:
-            told(len(new))
+            on_create(len(new))
             spark = self.spark  # opened by this thread, if it is not open yet
             with ThreadPoolExecutor(len(new)) as threads:
                 list(threads.map(lambda table: self._create(spark, table), new))

@@ -53,8 +53,8 @@ def table_checksum(frame: DataFrame, columns: Sequence[str]) -> TableChecksum:
         raise stopped or LakehouseError(f"A table's rows could not be read: {session.reason(error)}") from error
     assert row is not None  # noqa: S101 (an aggregate without groups has one row)
     count, *totals = (int(value or 0) for value in row)
-    said = ":".join(map(str, (count, *totals)))
-    return TableChecksum(count, hashlib.sha256(said.encode()).hexdigest())
+    sums_text = ":".join(map(str, (count, *totals)))
+    return TableChecksum(count, hashlib.sha256(sums_text.encode()).hexdigest())
 
 
 def _text(name: str, type_: T.DataType) -> Column:

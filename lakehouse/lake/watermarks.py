@@ -32,10 +32,10 @@ def landing(store: Places, table: Snapshot, bronze: Snapshot, quarantine: Snapsh
     """The last landing that Silver and the quarantine surely contain, None when all of Bronze has to be looked at."""
     found = None
     for account in _accounts(store, SILVER, table, "silver"):
-        read, beside = account.reads.get(BRONZE.name), account.reads.get(QUARANTINE.name)
-        if read is None or beside is None or account.landing is None:
+        read, quarantined = account.reads.get(BRONZE.name), account.reads.get(QUARANTINE.name)
+        if read is None or quarantined is None or account.landing is None:
             continue
-        is_whole = _added_to(quarantine, beside, frozenset({"quarantine"}))
+        is_whole = _added_to(quarantine, quarantined, frozenset({"quarantine"}))
         if is_whole and _added_to(bronze, read, LANDING_STAGES):
             found = max(found or 0, account.landing)
             if _added_to(bronze, read, frozenset()):

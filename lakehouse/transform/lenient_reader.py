@@ -39,7 +39,7 @@ _DNO = {region.regionid: region.dno for region in REGIONS}
 
 
 class Ambiguous(dict[str, Json]):
-    """A JSON object in which a key stands twice; it holds the last value of each. ``pairs``: all that was said."""
+    """A JSON object in which a key stands twice; it holds the last value of each. ``pairs``: all that was texts_of."""
 
     def __init__(self, pairs: Sequence[tuple[str, Json]]) -> None:
         super().__init__(pairs)
@@ -104,7 +104,9 @@ def _parts(document: Json) -> Iterator[tuple[Json, int, Json, Json]]:
 def _record(document: Json, position: int, element: Json, entry: Json) -> dict[str, Any]:
     about = entry if isinstance(entry, dict) else {}
     around = element if isinstance(element, dict) else {}
-    said = {name: _first_text(about.get(name), around.get(name)) for name in ("from", "to", "shortname", "dnoregion")}
+    texts_of = {
+        name: _first_text(about.get(name), around.get(name)) for name in ("from", "to", "shortname", "dnoregion")
+    }
     region = around.get("regionid") if about.get("regionid") is None else about["regionid"]
     intensity = about.get("intensity") if isinstance(about.get("intensity"), dict) else None
     mix = _mix(about.get("generationmix"))
@@ -116,17 +118,17 @@ def _record(document: Json, position: int, element: Json, entry: Json) -> dict[s
         "position": position,
         "is_regular": False,
         "region": _text(region),
-        "period_from": said["from"],
+        "period_from": texts_of["from"],
         "unknown": unknown or None,
         "piece": _json(_own(element, entry)),
         "regionid": regionid,
-        "timestamp": _moment(said["from"]),
-        "shortname": said["shortname"],
-        "dno": _DNO.get(regionid or 0) if said["dnoregion"] is None else said["dnoregion"],
+        "timestamp": _moment(texts_of["from"]),
+        "shortname": texts_of["shortname"],
+        "dno": _DNO.get(regionid or 0) if texts_of["dnoregion"] is None else texts_of["dnoregion"],
         "intensity_forecast": _cut(forecast),
         "intensity_index": _text((intensity or {}).get("index")),
         "extra": extra,
-        "stop": _moment(said["to"]),
+        "stop": _moment(texts_of["to"]),
         "is_readable": not is_ambiguous and (intensity is not None or mix is not None),
         "is_forecast_whole": _whole(forecast) is not None,
         **_of_mix(mix),

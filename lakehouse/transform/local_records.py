@@ -80,8 +80,8 @@ class LocalRecords:
         ids = responses["response_id"].combine_chunks()
         is_pending = pc.invert(pc.is_in(ids, pa.array(self._batch.overlapping, pa.string())))
         numbers = pa.array(range(len(ids)), pa.int32())
-        told = responses.select(OF_RESPONSE).append_column("is_pending", is_pending).append_column("number", numbers)
-        self._execute("CREATE TABLE responses AS FROM given", told)
+        known = responses.select(OF_RESPONSE).append_column("is_pending", is_pending).append_column("number", numbers)
+        self._execute("CREATE TABLE responses AS FROM given", known)
         self._execute("CREATE TABLE checked AS FROM given", pa.schema([NUMBER, *CHECKED]).empty_table())
         for bodies in _read_ahead(self._bodies, parts(responses)):
             records = checked(bodies, self._rules)
