@@ -40,7 +40,7 @@ def build_model(
         return StageReport(model.stage, None, merge.nothing(table), reads, account=account)
     context.open_session()
     rows = _built(context, model, source, touched)
-    where = None if touched is None else within(model.table.clustered_by, touched)
+    where = None if touched is None else _among(model.table, touched)
     current = merge.current_rows(context, model.table, table, where)
     version, account, counted = merge.merge_changes(
         context, rows, current, model.table, table, commit, is_whole=touched is None
@@ -79,12 +79,14 @@ def _built(context: RunContext, model: Model, source: Snapshot, touched: Sequenc
     """
     if touched is None or not context.is_local:
         rows = context.store.read(model.source, source.version).select(*model.reads)
-        return (rows if touched is None else rows.where(_in_source(model, touched))).transform(model.build)
-    batch_rows = (source.read_arrow(model.reads, _in_source(model, batch)) for batch in batches(touched))
-    return pa.concat_tables(
-        context.store.frame(rows).coalesce(1).transform(model.build).toArrow() for rows in batch_rows
-    )
+        return (rows if touched is None else rows.where(_among(model.source, touched))).transform(model.build)
+    built = []
+    for batch in batches(touched):
+        rows = context.store.frame(source.read_arrow(model.reads, within(model.source.clustered_by, batch)))
+        built.append(rows.coalesce(1).transform(model.build).toArrow())  # in one part nothing has to be shuffled
+    return pa.concat_tables(built)
 
 
-def _in_source(model: Model, groups: Sequence[Group]) -> str:
-    return within(model.source.clustered_by, groups)
+def _among(table: Table, touched: Sequence[Group]) -> str:
+    """The condition that just those rows of a table meet that the batches make."""
+    return " OR ".join(within(table.clustered_by, batch) for batch in batches(touched))

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import pytest
 
 from lakehouse.lake.tables import GOLD_MONTHLY, INTENSITY_PROFILE, SILVER
+from lakehouse.spark import session
 from lakehouse.transform import gold_job
 from lakehouse.transform.models import MODELS
 from tests.support.lakes import HALF_HOUR, Lake, at, period, periods, region, response
@@ -41,7 +42,9 @@ def counts(
 NOTHING = (0, 0, 0)
 
 
-def test_follows_every_change_of_its_source(lake: Lake) -> None:
+@pytest.mark.parametrize("is_local", [True, False], ids=["on one machine", "on a cluster"])
+def test_follows_every_change_of_its_source(lake: Lake, monkeypatch: pytest.MonkeyPatch, is_local: bool) -> None:
+    monkeypatch.setattr(session, "is_local", lambda: is_local)
     lake.land(response(periods("2024-01-31T23:00", [100, 101, 102]), "2024-02-02T00:00"))
     assert built(lake) == counts((4, 0, 0), (2, 0, 0), (6, 0, 0), (4, 0, 0))
     lake.land(response(periods("2024-02-02T00:00", [110]), "2024-02-03T00:00"))
@@ -97,10 +100,21 @@ def test_reads_no_more_than_the_groups_that_changed(lake: Lake) -> None:
 
 def test_builds_years_of_changes_a_year_at_a_time(lake: Lake) -> None:
     lake.land(response(periods("2024-02-01T00:00", [100]), "2024-02-02T00:00"))
+    lake.land(response(periods("2020-01-02T00:00", [100], [12]), "2024-02-02T00:00"))
     lake.derive()
     for year in (2019, 2020, 2022, 2023):
         lake.land(response(periods(f"{year}-12-31T23:30", [year - 1940, 90]), "2024-02-03T00:00"))
-    assert built(lake) == counts((16, 0, 0), NOTHING, (16, 0, 0), (16, 0, 0))
+    assert built(lake) == counts((16, 0, 0), NOTHING, (15, 1, 0), (15, 1, 0))
+
+
+def test_leaves_rows_alone_that_lie_between_batches(lake: Lake) -> None:
+    """The days of one year and of the next are built apart; what is between their last and first is not."""
+    between = response(periods("2024-01-10T00:00", [100]), "2024-02-02T00:00")
+    lake.land(between, *(response(periods(day, [90]), "2024-02-02T00:00") for day in ("2023-01-01", "2024-01-20")))
+    lake.derive()
+    for day in ("2023-01-01", "2024-01-01", "2024-01-20"):
+        lake.land(response(periods(f"{day}T00:30", [80]), "2024-02-03T00:00"))
+    assert built(lake)["gold"] == (2, 4, 0)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -14,7 +14,7 @@ import pytest
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import delta_log, upgrades
 from lakehouse.lake.store import Store
-from lakehouse.lake.tables import DIM_REGION, GOLD, SILVER, Column, Table
+from lakehouse.lake.tables import DIM_REGION, GOLD, GOLD_MONTHLY, SILVER, Column, Table
 from lakehouse.lake.upgrades import Addition, Upgrade
 from lakehouse.postgres import PostgresTarget, connect
 from lakehouse.publishing import migrations
@@ -76,10 +76,10 @@ def next_release(place: Path) -> Path:
     os.symlink(PROJECT / ".cache", place / ".cache")
     tables, steps = place / "lakehouse" / "lake" / "tables.py", place / "lakehouse" / "lake" / "upgrades.py"
     declared = tables.read_text().replace("LATER_FUELS: tuple[str, ...] = ()", 'LATER_FUELS = ("storage",)')
-    for name in ("silver.regional_half_hourly", "gold.carbon_intensity_daily"):
+    for name in (SILVER.name, GOLD.name, GOLD_MONTHLY.name):
         declared = declared.replace(f'    name="{name}",\n', f'    name="{name}",\n    schema=2,\n')
     tables.write_text(declared)
-    adding = "".join(f'Upgrade("{table.name}", 2, ("fuel_storage",), "new"),' for table in (SILVER, GOLD))
+    adding = "".join(f'Upgrade("{table.name}", 2, ("fuel_storage",), "new"),' for table in (SILVER, GOLD, GOLD_MONTHLY))
     steps.write_text(steps.read_text().replace("Upgrade, ...] = ()", f"Upgrade, ...] = ({adding})"))
     number = len(list((place / "sql" / "migrations").glob("*.sql"))) + 1
     (place / "sql" / "migrations" / f"{number:04}_fuel_storage.sql").write_text(MIGRATION)
@@ -137,6 +137,13 @@ def test_carries_a_new_fuel_from_bronze_to_postgresql(
     assert sorted(tuple(row.values()) for row in days) == [
         (12, None, Decimal("20.00")),
         (13, Decimal("1.25"), Decimal("19.00")),
+    ]
+    months = (
+        lake.context.snapshot(GOLD_MONTHLY).rows(["regionid", "n_periods", "fuel_storage", "fuel_wind"]).to_pylist()
+    )
+    assert sorted(tuple(row.values()) for row in months) == [
+        (12, 1, None, Decimal("20.00")),
+        (13, 2, Decimal("1.25"), Decimal("19.00")),
     ]
     with connect(database) as connection:
         published = connection.exec_driver_sql(
