@@ -43,12 +43,12 @@ def feed(loaded: Path, lake: Path, commits: int) -> None:
         bronze, silver, gold = together
         landing = pa.array([number] * bronze.num_rows, pa.int64())
         bronze = bronze.set_column(bronze.column_names.index("landing"), "landing", landing)
-        store.append(store.frame(bronze).coalesce(1), BRONZE, work.commit("bronze", landing=number))
+        store.append(store.to_spark(bronze).coalesce(1), BRONZE, work.commit("bronze", landing=number))
         read = {BRONZE.name: work.snapshot(BRONZE), QUARANTINE.name: work.snapshot(QUARANTINE)}
         said = work.commit("silver", read, number, writes=(SILVER, work.snapshot(SILVER)))
-        store.append(store.frame(silver).coalesce(1), SILVER, said)
+        store.append(store.to_spark(silver).coalesce(1), SILVER, said)
         said = work.commit("gold", {SILVER.name: work.snapshot(SILVER)}, writes=(GOLD, work.snapshot(GOLD)))
-        store.append(store.frame(gold).coalesce(1), GOLD, said)
+        store.append(store.to_spark(gold).coalesce(1), GOLD, said)
         if number % 100 == 0:
             print(f"{number:,} commits in {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     for model in MODELS[1:]:  # they follow from what was fed

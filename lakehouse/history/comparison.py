@@ -1,6 +1,6 @@
 """What differs between two states of a table: rows added, removed and changed by key, with their columns. No JVM."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,7 @@ from lakehouse.settings import Settings
 from lakehouse.wording import counted
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
+SAME = "same"
 SHOWN = 1000
 
 
@@ -103,43 +104,15 @@ def compare(
         if column.name not in table.key and (exact or column.name not in table.provenance)
         if all(_is_comparable(types[column.name]) for types in schemas.values() if column.name in types)
     ]
-    on = " AND ".join(f'o."{key}" = n."{key}"' for key in table.key)
-    key = ", ".join(f'coalesce(n."{name}", o."{name}") AS "{name}"' for name in table.key)
-    sides = {name: [_side(column, name, types) for column in compared] for name, types in schemas.items()}
-    is_new, is_gone = (f'{side}."{table.key[0]}" IS NULL' for side in ("o", "n"))
-    differ = [f"({a} IS DISTINCT FROM {b})" for a, b in zip(sides["o"], sides["n"], strict=True)]
-    kind = (
-        f"CASE WHEN {is_new} THEN '{ADDED}' WHEN {is_gone} THEN '{REMOVED}' "
-        f"WHEN {' OR '.join(differ) or 'false'} THEN '{CHANGED}' ELSE 'same' END"
-    )
-    values = ", ".join(
-        f'{text} AS "{side}_{number}"' for side, texts in sides.items() for number, text in enumerate(texts)
-    )
-    joined = f'SELECT {key}, {kind} AS "row"{", " + values if values else ""} FROM o FULL OUTER JOIN n ON {on}'  # noqa: S608 (our own names)
-    changes = ", ".join(
-        f'count(*) FILTER (WHERE "row" = \'{CHANGED}\' AND "o_{n}" IS DISTINCT FROM "n_{n}") AS "d_{n}"'
-        for n in range(len(compared))
-    )
-    counted = delta_log.query_datafusion(
-        f'SELECT "row", count(*) AS n{", " + changes if changes else ""} FROM ({joined}) GROUP BY "row"',  # noqa: S608 (our own names)
-        o=old,
-        n=new,
-    ).to_pylist()
-    counts = {each["row"]: int(each["n"]) for each in counted}
-    altered: Mapping[str, Any] = next((each for each in counted if each["row"] == CHANGED), {})
-    by_column = {name: int(altered.get(f"d_{number}", 0)) for number, name in enumerate(compared)}
-    order = ", ".join(f'"{name}"' for name in table.key)
-    shown: pa.Table = delta_log.query_datafusion(
-        f"SELECT * FROM ({joined}) WHERE \"row\" <> 'same' ORDER BY {order} LIMIT {int(limit)}",  # noqa: S608 (our own names)
-        o=old,
-        n=new,
-    )
-    rows = (
-        tuple(_difference(table, compared, each) for each in shown.to_pylist())
-        if any(kind != "same" for kind in counts)
-        else ()
-    )
-    same = counts.pop("same", 0)
+    joined = _joined(table, compared, schemas)
+    counts, by_column = _counted(joined, compared, old, new)
+    rows: tuple[RowDifference, ...] = ()
+    if any(kind != SAME for kind in counts):
+        order = ", ".join(f'"{name}"' for name in table.key)
+        query = f"SELECT * FROM ({joined}) WHERE \"row\" <> '{SAME}' ORDER BY {order} LIMIT {int(limit)}"  # noqa: S608 (our own names)
+        shown = delta_log.query_datafusion(query, o=old, n=new).to_pylist()
+        rows = tuple(_difference(table, compared, each) for each in shown)
+    same = counts.pop(SAME, 0)
     counts = {kind: counts.get(kind, 0) for kind in (ADDED, REMOVED, CHANGED)}
     return Comparison(
         table.name,
@@ -151,6 +124,38 @@ def compare(
         by_column,
         rows,
     )
+
+
+def _joined(table: Table, compared: Sequence[str], schemas: Mapping[str, Mapping[str, pa.DataType]]) -> str:
+    """A query over the states ``o`` and ``n``: of each key its kind of ``row``, and both values of what is compared."""
+    on = " AND ".join(f'o."{key}" = n."{key}"' for key in table.key)
+    key = ", ".join(f'coalesce(n."{name}", o."{name}") AS "{name}"' for name in table.key)
+    sides = {name: [_side(column, name, types) for column in compared] for name, types in schemas.items()}
+    is_new, is_gone = (f'{side}."{table.key[0]}" IS NULL' for side in ("o", "n"))
+    differ = [f"({a} IS DISTINCT FROM {b})" for a, b in zip(sides["o"], sides["n"], strict=True)]
+    kind = (
+        f"CASE WHEN {is_new} THEN '{ADDED}' WHEN {is_gone} THEN '{REMOVED}' "
+        f"WHEN {' OR '.join(differ) or 'false'} THEN '{CHANGED}' ELSE '{SAME}' END"
+    )
+    values = "".join(
+        f', {text} AS "{side}_{number}"' for side, texts in sides.items() for number, text in enumerate(texts)
+    )
+    return f'SELECT {key}, {kind} AS "row"{values} FROM o FULL OUTER JOIN n ON {on}'  # noqa: S608 (our own names)
+
+
+def _counted(
+    joined: str, compared: Sequence[str], old: Snapshot, new: Snapshot
+) -> tuple[dict[str, int], dict[str, int]]:
+    """The number of rows of each kind, and of changed rows by the column that changed."""
+    changes = "".join(
+        f', count(*) FILTER (WHERE "row" = \'{CHANGED}\' AND "o_{n}" IS DISTINCT FROM "n_{n}") AS "d_{n}"'
+        for n in range(len(compared))
+    )
+    query = f'SELECT "row", count(*) AS n{changes} FROM ({joined}) GROUP BY "row"'  # noqa: S608 (our own names)
+    counted = delta_log.query_datafusion(query, o=old, n=new).to_pylist()
+    changed: Mapping[str, Any] = next((each for each in counted if each["row"] == CHANGED), {})
+    by_column = {name: int(changed.get(f"d_{number}", 0)) for number, name in enumerate(compared)}
+    return {each["row"]: int(each["n"]) for each in counted}, by_column
 
 
 def _difference(table: Table, compared: list[str], row: Mapping[str, Any]) -> RowDifference:

@@ -100,13 +100,7 @@ def explain(settings: Settings, region: int, day: date, at: str | None = None) -
         raise UsageError(f"--region is {region}; regions have the ids 1 to {len(REGIONS)}.")
     state = states.newest(settings) if at is None else states.resolve_version(settings, at)
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    where = f"regionid = {region}"
-    gold = state.snapshot(GOLD).rows(GOLD.column_names, f"{where} AND date_recorded = DATE '{day}'").to_pylist()
-    first, last = (f"TIMESTAMP '{moment:%Y-%m-%dT%H:%M:%SZ}'" for moment in (start, start + DAY))
-    within = f"timestamp >= {first} AND timestamp < {last}"
-    silver = state.snapshot(SILVER).rows(SILVER.column_names, f"{where} AND {within}").to_pylist()
-    rows = {row["timestamp"]: row for row in silver}
-
+    gold, rows = _rows_of(state, region, start)
     store = Store(session.open_session(), state.root)
     bronze = revisions.speaking_of(store, state, region, start, start + DAY)
     responses = {row["response_id"]: row for row in session.rows(bronze.select(*_RESPONSE))}
@@ -124,13 +118,27 @@ def explain(settings: Settings, region: int, day: date, at: str | None = None) -
         slot = start + number * HALF_HOUR
         half_hours.append(_half_hour(slot, rows.get(slot), by_slot[slot], responses, errors, now))
     recomputed = day_of([row for row in (rows.get(half["timestamp"]) for half in half_hours) if row])
-    found = gold[0] if gold else None
-    wrong = _disagreements(found, recomputed) | _contradictions(half_hours)
+    wrong = _disagreements(gold, recomputed) | _contradictions(half_hours)
     named = {each["response_id"] for half in half_hours for each in half["statements"]}
     shown = {
         key: _shown(responses[key]) for key in sorted(named, key=lambda key: responses[key]["ingestion_timestamp"])
     }
-    return Explanation(state, region, day, found, recomputed, wrong, half_hours, shown)
+    return Explanation(state, region, day, gold, recomputed, wrong, half_hours, shown)
+
+
+def _rows_of(
+    state: LakeVersion, region: int, start: datetime
+) -> tuple[dict[str, Any] | None, dict[datetime, dict[str, Any]]]:
+    """Gold's row of the region's day that begins at ``start``, if any, and Silver's rows by their half-hours."""
+    first, last = (f"TIMESTAMP '{moment:%Y-%m-%dT%H:%M:%SZ}'" for moment in (start, start + DAY))
+    of_day = {
+        GOLD: f"regionid = {region} AND date_recorded = DATE '{start:%Y-%m-%d}'",
+        SILVER: f"regionid = {region} AND timestamp >= {first} AND timestamp < {last}",
+    }
+    gold, silver = (
+        state.snapshot(table).rows(table.column_names, where).to_pylist() for table, where in of_day.items()
+    )
+    return (gold[0] if gold else None), {row["timestamp"]: row for row in silver}
 
 
 def day_of(half_hours: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:

@@ -23,6 +23,17 @@ def tell_explanation(found: Explanation) -> None:
         if found.recomputed is not None:
             shown.append({"": "computed anew", **found.recomputed})
         console.print_rows(_turned(shown), as_json=False)
+    _tell_half_hours(found)
+    _tell_responses(found)
+    if found.agrees:
+        print("Gold is what its half-hours give, and each of them what its response says.")
+    else:
+        for name, (table, recomputed) in found.disagreements.items():
+            console.say(f"{name}: the table says {table}, recomputed it is {recomputed}")
+
+
+def _tell_half_hours(found: Explanation) -> None:
+    """The half-hours, how they make the mean and the label, and the answers that do not count."""
     silver = [half["silver"] for half in found.half_hours if half["silver"]]
     if silver:
         total = sum(row["intensity_forecast"] for row in silver)
@@ -46,6 +57,9 @@ def tell_explanation(found: Explanation) -> None:
     if lost:
         print("Other answers about these half-hours:")
         console.print_rows(lost, as_json=False)
+
+
+def _tell_responses(found: Explanation) -> None:
     if found.responses:
         print("Responses:")
         console.print_rows(
@@ -61,11 +75,6 @@ def tell_explanation(found: Explanation) -> None:
             ],
             as_json=False,
         )
-    if found.agrees:
-        print("Gold is what its half-hours give, and each of them what its response says.")
-    else:
-        for name, (table, recomputed) in found.disagreements.items():
-            console.say(f"{name}: the table says {table}, recomputed it is {recomputed}")
 
 
 def tell_revisions(found: Revisions) -> None:

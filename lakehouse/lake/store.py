@@ -28,13 +28,11 @@ USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 MATERIALIZE = "spark.databricks.delta.merge.materializeSource"
 REGISTERED = "lakehouse.registered"
 """Session setting: what the table names stand for: tables or views, of which root, at which versions."""
-FEW_ROWS = 50_000
-"""Rows up to which this process is the quicker one to read and compare them: Delta plans each scan with Spark jobs."""
 ROWS_PER_FILE = 18 * 1667
 """About a month of Silver, whole half-hours: a later one-day MERGE then copies one file of this size, not years."""
 
 Rows: TypeAlias = DataFrame | pa.Table
-"""Spark's, or some thousand that are in this process."""
+"""Spark's, or those of this process."""
 
 
 @dataclass(frozen=True)
@@ -154,13 +152,9 @@ class Store:
             )
         )
 
-    def frame(self, rows: pa.Table) -> DataFrame:
-        """Rows of this process for Spark. In one piece: after an empty batch Spark reads no further."""
-        return self.spark.createDataFrame(rows.combine_chunks())
-
     def to_spark(self, rows: Rows) -> DataFrame:
-        """The rows for Spark, wherever they are."""
-        return self.frame(rows) if isinstance(rows, pa.Table) else rows
+        """The rows for Spark, wherever they are. In one part: after an empty batch Spark reads no further."""
+        return self.spark.createDataFrame(rows.combine_chunks()) if isinstance(rows, pa.Table) else rows
 
     def of_file(self, file: Path, table: Table) -> DataFrame:
         """Rows of a table that stand in a Parquet file on this machine."""

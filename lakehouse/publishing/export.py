@@ -139,7 +139,7 @@ class _Export:
         if with_rows:
             target = probe(self.target)
             for each in with_rows:
-                frame, count = self.store.frame(each.rows), len(each.rows)
+                frame, count = self.store.to_spark(each.rows), len(each.rows)
                 staging.stage_rows(frame, each.published.table, self.run_id, target, count=count)
         with self.connection.begin():
             return mirror.apply_staged(

@@ -7,9 +7,8 @@ from itertools import chain
 
 import pyarrow as pa
 
-from lakehouse.lake import delta_log, watermarks
+from lakehouse.lake import delta_log
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER
 from lakehouse.run_context import RunContext
 from lakehouse.windows import HALF_HOUR, HALF_HOUR_MICROS, Window, micros, slot
 
@@ -92,14 +91,6 @@ def overlapping(bronze: Snapshot, pending: str, *, older_too: bool) -> tuple[str
         SELECT DISTINCT rows.response_id FROM rows JOIN late ON {touching}{newer}
         WHERE NOT ({pending}) ORDER BY rows.response_id"""
     return tuple(delta_log.query_datafusion(query, rows=bronze)["response_id"].to_pylist())
-
-
-def pending_periods(context: RunContext, *, full: bool) -> int:
-    """How many half-hours the responses hold that Silver has yet to consume, or with ``full`` all; without Spark."""
-    bronze, table, refusals = (context.snapshot(each) for each in (BRONZE, SILVER, QUARANTINE))
-    watermark = None if full else watermarks.landing(context.store, table, bronze, refusals)
-    late = bronze.rows(["n_periods"], None if watermark is None else f"landing > {watermark}")
-    return sum(late.column("n_periods").to_pylist())
 
 
 def parts(landings: pa.Table) -> Iterator[tuple[int, int]]:

@@ -33,7 +33,7 @@ def changeset(
     return wanted.sparkSession.sql(query, wanted=wanted, current=current)
 
 
-def changeset_here(
+def changeset_of_arrow(
     wanted: pa.Table,
     current: pa.Table,
     *,

@@ -82,7 +82,7 @@ def _built(context: RunContext, model: Model, source: Snapshot, touched: Sequenc
         return (rows if touched is None else rows.where(_among(model.source, touched))).transform(model.build)
     built = []
     for batch in batches(touched):
-        rows = context.store.frame(source.read_arrow(model.reads, within(model.source.clustered_by, batch)))
+        rows = context.store.to_spark(source.read_arrow(model.reads, within(model.source.clustered_by, batch)))
         built.append(rows.coalesce(1).transform(model.build).toArrow())  # in one part nothing has to be shuffled
     return pa.concat_tables(built)
 

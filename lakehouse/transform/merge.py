@@ -21,7 +21,7 @@ from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.store import Rows
 from lakehouse.lake.tables import Table
 from lakehouse.run_context import RunContext
-from lakehouse.transform.changeset import changeset, changeset_here
+from lakehouse.transform.changeset import changeset, changeset_of_arrow
 
 PLACE = "_place"
 """Number of a row, while keys are looked up."""
@@ -164,7 +164,7 @@ def _changeset(
         "with_equals": with_equals,
     }
     if context.is_local:
-        return changeset_here(_to_arrow(rows), _to_arrow(current), **by)
+        return changeset_of_arrow(_to_arrow(rows), _to_arrow(current), **by)
     return changeset(context.store.to_spark(rows), context.store.to_spark(current), **by).persist()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lakehouse.transform.changeset import changeset, changeset_here
+from lakehouse.transform.changeset import changeset, changeset_of_arrow
 
 MOMENT = datetime(2024, 1, 2, 12, tzinfo=UTC)
 SCHEMA = pa.schema(
@@ -38,7 +38,7 @@ def compared(request: pytest.FixtureRequest) -> Callable[..., pa.Table]:
     def made(wanted: pa.Table, current: pa.Table, **how: Any) -> pa.Table:
         how |= {"key": ["id", "timestamp"], "values": ["value", "share"]}
         if spark is None:
-            return changeset_here(wanted, current, **how)
+            return changeset_of_arrow(wanted, current, **how)
         found: pa.Table = changeset(spark.createDataFrame(wanted), spark.createDataFrame(current), **how).toArrow()
         return found.sort_by("id")
 
