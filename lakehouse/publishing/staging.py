@@ -21,6 +21,8 @@ BATCH_ROWS = 10_000
 CONNECTIONS = 2
 """JDBC connections at once for more rows than a batch: each costs a log-in."""
 
+CONNECTION_LOGGERS = "org.apache.spark.sql.execution.datasources.jdbc.connection"
+
 
 def everything(rows: pa.Table) -> pa.Table:
     """All rows of a table, none of them deleted."""
@@ -65,6 +67,7 @@ def stage_rows(rows: DataFrame, table: Table, run_id: str, target: PostgresTarge
         PostgresError: the server refuses or is gone.
         LakehouseError: Spark could not do it for another reason.
     """
+    _silence_connection_loggers(rows)
     url, properties = target.jdbc()
     marked = rows.withColumn("run_id", F.lit(run_id)).coalesce(1 if count <= BATCH_ROWS else CONNECTIONS)
     try:
@@ -76,6 +79,16 @@ def stage_rows(rows: DataFrame, table: Table, run_id: str, target: PostgresTarge
         )
     except (Py4JJavaError, PySparkException) as error:
         raise _explained(error, target) from None  # the chain could quote connection properties
+
+
+def _silence_connection_loggers(rows: DataFrame) -> None:
+    """Keep Spark's connection loggers of this JVM from DEBUG, at which they print the password.
+
+    Whatever log4j2 configuration the user has. An executor of a cluster is a JVM of its own: leave its log level above
+    DEBUG.
+    """
+    log4j = rows.sparkSession._jvm.org.apache.logging.log4j  # type: ignore[union-attr]  # only a client of Spark Connect has none
+    log4j.core.config.Configurator.setLevel(CONNECTION_LOGGERS, log4j.Level.WARN)
 
 
 def _explained(error: Py4JJavaError | PySparkException, target: PostgresTarget) -> LakehouseError:
