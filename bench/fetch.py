@@ -19,7 +19,7 @@ from pathlib import Path
 from aiohttp import web
 
 from lakehouse import settings
-from lakehouse.ingestion.bronze import Reason
+from lakehouse.ingestion.coverage import Reason
 from lakehouse.pipeline import Run
 from lakehouse.run_record import RunObserver
 from lakehouse.simulator import NOW_HEADER, SEED_HEADER, CarbonIntensityApi

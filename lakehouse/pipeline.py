@@ -140,7 +140,7 @@ class Run:
         self, version: int | None = None, state: str | None = None, *, full: bool = False, repair: bool = False
     ) -> StageReport:
         """PostgreSQL from Gold: at a version, at a state (lake version or release), or its newest."""
-        from lakehouse.publishing import export  # with SQLAlchemy and Alembic: half a second
+        from lakehouse.publishing import export  # with SQLAlchemy: half a second
 
         self.observer.stage_began("export")
         resolved = None if state is None else states.resolve_version(self.settings, state)

@@ -1,6 +1,9 @@
 """What the import contracts of pyproject.toml (``lint-imports``) cannot say of the code's structure."""
 
+import importlib
 from pathlib import Path
+
+import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "lakehouse"
 MODULES = {
@@ -21,3 +24,9 @@ def test_asks_for_the_time_in_the_clock_only() -> None:
 def test_keeps_jobs_thin() -> None:
     for job in (PACKAGE.parent / "jobs").glob("*.py"):
         assert len(job.read_text().splitlines()) <= 12
+
+
+@pytest.mark.parametrize("module", sorted(file.stem for file in (PACKAGE.parent / "bench").glob("*.py")))
+def test_keeps_the_benchmark_importable(module: str) -> None:
+    """It is not run with the tests: what it uses must at least be there."""
+    importlib.import_module(f"bench.{module}")
