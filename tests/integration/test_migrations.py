@@ -364,7 +364,7 @@ def test_leaves_a_database_of_an_earlier_release_as_one_from_zero(
             col_description(c.oid, attnum), relacl::text
         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace JOIN pg_attribute ON attrelid = c.oid
         WHERE nspname IN ('carbon_data', 'carbon_migrations') AND relkind IN ('r', 'v') AND attnum > 0
-            AND NOT attisdropped
+            AND NOT attisdropped AND relname <> 'alembic_version'  -- another tool's, which stays where it is
         ORDER BY 1, 2, attnum
     """
     assert query(former_database, columns) == query(database, columns)

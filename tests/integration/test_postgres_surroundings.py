@@ -15,9 +15,10 @@ import pytest
 
 from lakehouse import settings
 from lakehouse.errors import PostgresError
+from lakehouse.lake.tables import DIM_REGION, GOLD
 from lakehouse.postgres import PostgresTarget, connect, probe
 from lakehouse.publishing import database as databases
-from lakehouse.publishing.export_log import Checksum
+from lakehouse.publishing.checksums import Checksum, Part
 from tests.support.export_fixtures import edit, url_of
 from tests.support.mirror_rows import (
     BEFORE,
@@ -111,7 +112,10 @@ def test_asks_with_psql_what_the_url_says_in_a_process_of_its_own(database: Post
 )
 def test_exports_whatever_the_defaults_of_the_database_are(any_database: PostgresTarget, default: str):
     edit(any_database, f"ALTER DATABASE {any_database.database} SET {default}")
-    proof = {"2024-02": Checksum(1, ODD_DAY_NUMBER), "dim_region": Checksum(2, LONDON_NUMBER + ODD_REGION_NUMBER)}
+    proof = {
+        Part(GOLD.short_name, "2024-02"): Checksum(1, ODD_DAY_NUMBER),
+        Part(DIM_REGION.short_name): Checksum(2, LONDON_NUMBER + ODD_REGION_NUMBER),
+    }
     for inserted in (1, 0):
         counts = export(any_database, regions=[LONDON, ODD_REGION], days=[ODD_DAY], proof=proof)
         assert (counts.days.inserted, counts.days.rows_total) == (inserted, 1)
