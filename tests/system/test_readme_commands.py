@@ -151,14 +151,14 @@ def follow(steps: Steps, root: str, variables: Mapping[str, str], places: Mappin
 
 @pytest.mark.slow
 def test_the_demo_loads_twice_and_publishes(lake_root: str, tmp_path: Path) -> None:
-    done = lakehouse(lake_root, "demo", "--into", str(tmp_path / "demo"), "--json")
-    assert done.returncode == 0, done.stderr
+    played = lakehouse(lake_root, "demo", "--into", str(tmp_path / "demo"), "--json")
+    assert played.returncode == 0, played.stderr
     counts = [
         {
             stage["stage"]: tuple(stage["counts"][name] for name in ("inserted", "updated"))
             for stage in each["stages"][1:]
         }
-        for each in json.loads(done.stdout)["passes"]
+        for each in json.loads(played.stdout)["passes"]
     ]
     assert counts == [
         {"silver": (69_372, 0), "gold": (1_458, 0), "dim_region": (18, 0), "export": (1_458, 0)},
