@@ -19,6 +19,7 @@ from lakehouse.settings import Settings
 from lakehouse.simulator.answers import CarbonIntensityApi
 from lakehouse.simulator.edits import edited
 from lakehouse.transform import quality, quarantine
+from lakehouse.transform.models import MODELS
 from lakehouse.transform.quality import RULES, RuleResult
 from lakehouse.transform.silver_job import Contract
 from lakehouse.windows import Window
