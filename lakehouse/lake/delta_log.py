@@ -4,7 +4,8 @@ A path is a local directory or ``s3a://...``; credentials for the latter come fr
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -68,6 +69,18 @@ class Snapshot:
         """As :meth:`rows`, in the table's own types: for some thousand rows, each scan of Spark's takes longer."""
         return self.cast_to_schema(self.rows(columns, where))
 
+    def stream_arrow(self, columns: Sequence[str], where: str | None = None) -> pa.RecordBatchReader:
+        """As :meth:`read_arrow`, batch by batch while they are consumed, so that no memory has to hold them all."""
+        types = self.arrow_types()
+        schema = pa.schema([(name, types[name]) for name in columns])
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            with _reading(self):
+                for batch in pa.RecordBatchReader.from_stream(_executed(_select(columns, where), {"rows": self})):
+                    yield batch.cast(schema)
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
+
     def no_rows(self, columns: Sequence[str]) -> pa.Table:
         """As :meth:`read_arrow` of a table without a row; no file is read."""
         types = self.arrow_types()
@@ -111,8 +124,7 @@ class Snapshot:
         Through delta-rs' own engine: threads of pyarrow's reader that call back into Python abort the process now
         and then when it exits (apache/arrow#34314).
         """
-        names = ", ".join(f'"{name}"' for name in columns)
-        return self._asked(f"SELECT {names} FROM rows" + (f" WHERE {where}" if where else ""))  # noqa: S608 (our own names)
+        return self._asked(_select(columns, where))
 
     def changes(self, since: int, columns: Sequence[str]) -> pa.Table:
         """The named columns of every row that was inserted, updated or deleted after version ``since``, once.
@@ -176,15 +188,32 @@ class Snapshot:
         return {"files": actions.num_rows, "rows": rows, "bytes": size}
 
 
+def _select(columns: Sequence[str], where: str | None) -> str:
+    names = ", ".join(f'"{name}"' for name in columns)
+    return f"SELECT {names} FROM rows" + (f" WHERE {where}" if where else "")  # noqa: S608 (our own names)
+
+
 def query_datafusion(query: str, **tables: Snapshot) -> pa.Table:
     """The answer to a query in DataFusion's SQL over tables by the given names."""
+    with _reading(*tables.values()):
+        return pa.table(_executed(query, tables).read_all())
+
+
+def _executed(query: str, tables: Mapping[str, Snapshot]) -> Any:
+    """The answer to a query as a stream of batches."""
     engine = QueryBuilder()
     for name, snapshot in tables.items():
         engine = engine.register(name, snapshot.table)
+    return engine.execute(query)
+
+
+@contextmanager
+def _reading(*snapshots: Snapshot) -> Iterator[None]:
+    """Whatever goes wrong with the engine meanwhile becomes a sentence that names the tables."""
     try:
-        return pa.table(engine.execute(query).read_all())
+        yield
     except Exception as error:
-        places = ", ".join(sorted({snapshot.path for snapshot in tables.values()}))
+        places = ", ".join(sorted({snapshot.path for snapshot in snapshots}))
         raise LakehouseError(f"The rows at {places} cannot be read: {_reason(error)}") from error
 
 

@@ -2,6 +2,9 @@
 
 import duckdb
 
+MEMORY = "1GiB"
+"""What a database may hold; beyond that it puts rows into files (30 years of records take a quarter of it)."""
+
 
 def connect(**settings: str) -> duckdb.DuckDBPyConnection:
     """A database of this process alone, with further settings of DuckDB's by name; the caller closes it."""

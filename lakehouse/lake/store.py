@@ -31,8 +31,8 @@ REGISTERED = "lakehouse.registered"
 ROWS_PER_FILE = 18 * 1667
 """About a month of Silver, whole half-hours: a later one-day MERGE then copies one file of this size, not years."""
 
-Rows: TypeAlias = DataFrame | pa.Table
-"""Spark's, or those of this process."""
+Rows: TypeAlias = DataFrame | pa.Table | pa.RecordBatchReader
+"""Spark's, or those of this process: a table, or batches that come while they are consumed, once."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,10 @@ class Store:
 
     def to_spark(self, rows: Rows) -> DataFrame:
         """The rows for Spark, wherever they are. In one part: after an empty batch Spark reads no further."""
-        return self.spark.createDataFrame(rows.combine_chunks()) if isinstance(rows, pa.Table) else rows
+        if isinstance(rows, DataFrame):
+            return rows
+        table = rows if isinstance(rows, pa.Table) else rows.read_all()
+        return self.spark.createDataFrame(table.combine_chunks())
 
     def of_file(self, file: Path, table: Table) -> DataFrame:
         """Rows of a table that stand in a Parquet file on this machine."""

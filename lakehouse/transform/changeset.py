@@ -1,9 +1,10 @@
 """What has to be written so that a table equals what it should hold: the one comparison all layers use.
 
 It is one text in the SQL that Spark and DuckDB have in common: rows of Spark's are compared by Spark, rows of this
-process, which are few, in it.
+process by DuckDB, which puts them into files when they outgrow ``MEMORY``.
 """
 
+import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 
@@ -34,17 +35,20 @@ def changeset(
 
 
 def changeset_of_arrow(
-    wanted: pa.Table,
-    current: pa.Table,
+    wanted: pa.Table | pa.RecordBatchReader,
+    current: pa.Table | pa.RecordBatchReader,
     *,
     key: Sequence[str],
     values: Sequence[str],
     deleting: bool,
     with_equals: bool = False,
 ) -> pa.Table:
-    """As :func:`difference`, of rows of this process; in order of the key."""
-    query = _query(wanted.column_names, key, values, deleting=deleting, with_equals=with_equals)
-    with closing(duck.connect()) as database:
+    """As :func:`changeset`, of rows of this process; in order of the key."""
+    query = _query(wanted.schema.names, key, values, deleting=deleting, with_equals=with_equals)
+    with (
+        tempfile.TemporaryDirectory(prefix="lakehouse-") as folder,
+        closing(duck.connect(temp_directory=folder, memory_limit=duck.MEMORY)) as database,
+    ):
         database.register("wanted", wanted)
         database.register("current", current)
         found = database.execute(query.format(wanted="wanted", current="current")).to_arrow_table()

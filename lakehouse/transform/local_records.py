@@ -1,7 +1,7 @@
 """The checked records of a batch in a database of this process: where Spark is local, and one machine does it all.
 
 Bodies are read and judged part by part, so that memory is bounded; DuckDB keeps the records, compressed, and puts them
-into files when they outgrow ``MEMORY``.
+into files when they outgrow ``duck.MEMORY``.
 """
 
 import tempfile
@@ -25,8 +25,8 @@ from lakehouse.transform.records import CHECKED
 from lakehouse.transform.validation import NEEDED, RESPONSE, checked
 from lakehouse.wording import in_one_line
 
-MEMORY = "1GiB"
-"""What DuckDB may hold (30 years take a quarter of it); beyond that it puts records into files."""
+BATCH = 100_000
+"""Rows that are handed over at once."""
 GROUP = 2048 * 9
 """Rows of a group in a Parquet file: so many of DuckDB's own units that it ends with a half-hour of 18 regions."""
 OF_RESPONSE = ("response_id", "landing", "ingestion_timestamp")
@@ -44,7 +44,7 @@ class LocalRecords:
     def __init__(self, store: Store, batch: Batch, rules: Rules) -> None:
         self._store, self._batch, self._rules = store, batch, rules
         self._folder = tempfile.TemporaryDirectory(prefix="lakehouse-")
-        self._database = duck.connect(temp_directory=f"{self._folder.name}/spilled", memory_limit=MEMORY)
+        self._database = duck.connect(temp_directory=f"{self._folder.name}/spilled", memory_limit=duck.MEMORY)
         try:
             self._execute("ATTACH ':memory:' AS batch (COMPRESS)")
             self._execute("USE batch")
@@ -57,7 +57,9 @@ class LocalRecords:
         """The answer to a query over ``{records}``."""
         return self._execute(text.format(records="records")).to_arrow_table()
 
-    rows = query
+    def rows(self, text: str) -> pa.RecordBatchReader:
+        """The same, batch by batch while they are consumed; until then no other query is answered."""
+        return self._execute(text.format(records="records")).to_arrow_reader(BATCH)
 
     @contextmanager
     def in_even_parts(self, text: str) -> Iterator[DataFrame]:

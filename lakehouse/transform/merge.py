@@ -94,14 +94,15 @@ def current_rows(context: RunContext, table: Table, now: Snapshot, where: str | 
     if is_void(now):
         return now.no_rows(table.column_names)
     if context.is_local:
-        return now.read_arrow(table.column_names, where)
+        return now.stream_arrow(table.column_names, where)
     rows = context.store.read(table, now.version)
     return rows if where is None else rows.where(where)
 
 
 def matching(context: RunContext, rows: Rows, keys: pa.Table) -> Rows:
     """The rows whose values of the keys' columns are among the keys."""
-    if isinstance(rows, pa.Table):
+    if not isinstance(rows, DataFrame):
+        rows = rows if isinstance(rows, pa.Table) else rows.read_all()
         places = rows.select(keys.column_names).append_column(PLACE, pa.array(range(len(rows)), pa.int64()))
         return rows.take(places.join(keys, keys.column_names, join_type="left semi")[PLACE])
     return rows.join(F.broadcast(context.store.to_spark(keys)), keys.column_names, "left_semi")
@@ -168,8 +169,8 @@ def _changeset(
     return changeset(context.store.to_spark(rows), context.store.to_spark(current), **by).persist()
 
 
-def _to_arrow(rows: Rows) -> pa.Table:
-    return rows if isinstance(rows, pa.Table) else rows.toArrow()
+def _to_arrow(rows: Rows) -> pa.Table | pa.RecordBatchReader:
+    return rows.toArrow() if isinstance(rows, DataFrame) else rows
 
 
 def _to_write(changes: Rows) -> Rows:

@@ -65,7 +65,7 @@ def test_says_what_it_holds_and_how_to_cite_it(chosen: Settings) -> None:
         "silver.quarantine": 1,
         GOLD.name: 2,
         DIM_REGION.name: 2,
-        INTENSITY_PROFILE.name: 6,
+        INTENSITY_PROFILE.name: 7,
         GOLD_MONTHLY.name: 2,
         RUNS.name: 1,
     }
@@ -124,7 +124,7 @@ def test_finds_a_manifest_that_was_changed(chosen: Settings) -> None:
 def test_is_rebuilt_from_its_own_bronze_to_the_bit(chosen: Settings) -> None:
     found = reproduction.reproduce(chosen, "first")
     assert found.is_identical
-    assert found.describe()[-1].startswith("Identical: 20 rows of release first, made by ")
+    assert found.describe()[-1].startswith("Identical: 21 rows of release first, made by ")
     assert not list(Path(chosen.root).glob(".reproduce-*"))
 
 
@@ -152,7 +152,7 @@ def test_names_what_a_changed_rule_makes_different(chosen: Settings, monkeypatch
     assert [row.columns["intensity_max"] for row in gold.rows] == [(103, 101), (103, 101)]
     assert regions.differing == 0
     assert [(row.key["half_hour"], row.kind) for row in profile.rows] == [(2, "removed"), (2, "removed")]
-    assert [row.columns["n_periods"] for row in months.rows] == [(3, 2), (3, 2)]
+    assert [row.columns["n_periods"] for row in months.rows] == [(4, 3), (3, 2)]
     assert "gold.carbon_intensity_daily: from release first to what its Bronze gives today 0 added, 0 removed, 2" in (
         "\n".join(found.describe())
     )

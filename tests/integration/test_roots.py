@@ -103,7 +103,7 @@ def test_works_in_a_folder_of_any_name(
     call("import", str(days))
     call("run", "--stages", "silver,gold,export", "--json")
     again = json.loads(call("run", "--stages", "silver,gold,export", "--json"))
-    assert [stage["version"] for stage in again["stages"]] == [None] * 4
+    assert {stage["version"] for stage in again["stages"]} == {None}
     gold = "SELECT count(*) AS n FROM gold.carbon_intensity_daily {}"
     assert json.loads(call("sql", gold.format(""), "--json")) == [{"n": 2}]
     assert json.loads(call("sql", gold.format("VERSION AS OF 0"), "--json")) == [{"n": 0}]
