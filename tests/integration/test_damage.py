@@ -7,7 +7,6 @@ import pytest
 
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import damage, delta_log
-from lakehouse.lake.store import Store
 from lakehouse.lake.tables import DIM_REGION, SILVER
 from tests.support.lakes import Lake
 
@@ -40,8 +39,8 @@ def test_takes_a_log_without_a_commit_for_no_table(tmp_path: Path, files: dict[s
 
 
 @pytest.mark.parametrize("files", LEFTOVERS)
-def test_creates_a_table_whose_creation_was_killed(store: Store, tmp_path: Path, files: dict[str, str]) -> None:
-    other = store.at(str(tmp_path / "other"))
+def test_creates_a_table_whose_creation_was_killed(empty_lake: Lake, tmp_path: Path, files: dict[str, str]) -> None:
+    other = empty_lake.store.at(str(tmp_path / "other"))
     log_of(Path(other.path(DIM_REGION)), **files)
     other.prepare(DIM_REGION)
     found = delta_log.open_table(other.path(DIM_REGION))

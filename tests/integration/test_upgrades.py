@@ -65,6 +65,9 @@ MIGRATION = """\
 ALTER TABLE carbon_data.carbon_intensity_daily ADD COLUMN fuel_storage DECIMAL(10, 2);
 COMMENT ON COLUMN carbon_data.carbon_intensity_daily.fuel_storage IS 'Mean share from storage, percent';
 ALTER TABLE carbon_data.staging_carbon_intensity_daily ADD COLUMN fuel_storage DECIMAL(10, 2);
+ALTER TABLE carbon_data.carbon_intensity_monthly ADD COLUMN fuel_storage DECIMAL(10, 2);
+COMMENT ON COLUMN carbon_data.carbon_intensity_monthly.fuel_storage IS 'Mean share from storage, percent';
+ALTER TABLE carbon_data.staging_carbon_intensity_monthly ADD COLUMN fuel_storage DECIMAL(10, 2);
 """
 
 
