@@ -1,7 +1,6 @@
 """A lake that an older release wrote opens in a newer one, and what that adds is filled from Bronze."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -86,10 +85,6 @@ def next_release(place: Path) -> Path:
     steps.write_text(steps.read_text().replace("Upgrade, ...] = ()", f"Upgrade, ...] = ({adding})"))
     number = len(list((place / "sql" / "migrations").glob("*.sql"))) + 1
     (place / "sql" / "migrations" / f"{number:04}_fuel_storage.sql").write_text(MIGRATION)
-    for file in (place / "sql" / "export").glob("carbon_intensity_daily_*.sql"):
-        file.write_text(re.sub(r"(\w\.)?fuel_wind,", r"\g<0> \1fuel_storage,", file.read_text()))
-    sums = place / "sql" / "export" / "checksums.sql"
-    sums.write_text(sums.read_text().replace("fuel_wind::text,", "fuel_wind::text, fuel_storage::text,"))
     return place
 
 
