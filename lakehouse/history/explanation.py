@@ -131,13 +131,11 @@ def _rows_of(
 ) -> tuple[dict[str, Any] | None, dict[datetime, dict[str, Any]]]:
     """Gold's row of the region's day that begins at ``start``, if any, and Silver's rows by their half-hours."""
     first, last = (f"TIMESTAMP '{moment:%Y-%m-%dT%H:%M:%SZ}'" for moment in (start, start + DAY))
-    of_day = {
-        GOLD: f"regionid = {region} AND date_recorded = DATE '{start:%Y-%m-%d}'",
-        SILVER: f"regionid = {region} AND timestamp >= {first} AND timestamp < {last}",
-    }
-    gold, silver = (
-        state.snapshot(table).rows(table.column_names, where).to_pylist() for table, where in of_day.items()
+    of_day = (
+        (GOLD, f"regionid = {region} AND date_recorded = DATE '{start:%Y-%m-%d}'"),
+        (SILVER, f"regionid = {region} AND timestamp >= {first} AND timestamp < {last}"),
     )
+    gold, silver = (state.snapshot(table).rows(table.column_names, where).to_pylist() for table, where in of_day)
     return (gold[0] if gold else None), {row["timestamp"]: row for row in silver}
 
 
