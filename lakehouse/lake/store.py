@@ -23,6 +23,7 @@ from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import Table
 from lakehouse.spark import session
+from lakehouse.spark.opening import SessionOpener
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 MATERIALIZE = "spark.databricks.delta.merge.materializeSource"
@@ -64,6 +65,11 @@ class Store:
     def spark(self) -> SparkSession:
         """The session, opened now if it was not yet."""
         return self._spark if isinstance(self._spark, SparkSession) else self._spark()
+
+    def begin_session(self) -> None:
+        """Let the session open beside other work, where it is yet to be opened by one who can do that."""
+        if isinstance(self._spark, SessionOpener):
+            self._spark.begin()
 
     def at(self, root: str) -> "Store":
         """The tables of another root through the same session."""

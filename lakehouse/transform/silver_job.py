@@ -106,6 +106,7 @@ def build_silver(
         account = merge.record_unchanged(commit(quarantine), table)
         return StageReport("silver", None, counts, reads, contract.rules.results({}, 0), account=account)
 
+    context.store.begin_session()  # it starts while bodies are read
     batch = plan_batch(context, bronze, watermark, _quarantined_responses(quarantine) if replay else [])
     records = _checked(context, batch, contract.rules)
     try:
