@@ -155,6 +155,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def check_delta(extensions: str) -> None:
+    """Refuse a Spark whose setting ``spark.sql.extensions`` lacks Delta.
+
+    Raises:
+        UsageError: it does.
+    """
+    if jars.defaults()[REQUIRED[0]] not in extensions.split(","):
+        raise UsageError(f"Spark was started without Delta: call spark-submit --properties-file {DEFAULTS} ...")
+
+
 def check(spark: SparkSession) -> None:
     """Refuse a session whose settings break what the lake promises, whoever made them.
 
@@ -163,8 +173,7 @@ def check(spark: SparkSession) -> None:
     """
     needed = jars.defaults()
     found = {name: spark.conf.get(name, None) or "" for name in REQUIRED}
-    if needed[REQUIRED[0]] not in found[REQUIRED[0]].split(","):
-        raise UsageError(f"Spark was started without Delta: call spark-submit --properties-file {DEFAULTS} ...")
+    check_delta(found[REQUIRED[0]])
     jvm: Any = spark._jvm
     found["user.timezone"], needed["user.timezone"] = jvm.java.util.TimeZone.getDefault().getID(), "UTC"
     for name in (*REQUIRED[1:], "user.timezone"):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError
-from pyspark import SparkContext
+from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
 from pyspark.logger import PySparkLogger
@@ -152,9 +152,13 @@ def check() -> None:
 
     Raises:
         LakehouseError: no JDK 17 or newer, and no session either.
+        UsageError: spark-submit was called without Delta's settings.
     """
     environ = settings.environment()
-    if not _has_jvm():
+    if IS_SUBMITTED in environ:
+        SparkContext._ensure_initialized()  # connects; opens no session
+        configuration.check_delta(SparkConf().get("spark.sql.extensions", "") or "")
+    elif not _has_jvm():
         configuration.refuse(environ)
         java.find(environ)
         _allow_open_files()
