@@ -120,7 +120,7 @@ def test_gives_up_what_a_bounded_retention_gives_up_and_keeps_releases(
         comparison.diff(bounded, SILVER, "1", "2")
 
     told.land(response(periods("2024-01-01T00:00", [200], [13]), "2024-01-03T00:00"))
-    silver, gold, _ = derived(bounded).stages
+    silver, gold, *_ = derived(bounded).stages
     assert (silver.counts["updated"], gold.counts["updated"]) == (1, 1)
     assert all(checked.is_whole for checked in releases.verify(bounded, "first"))
     assert reproduction.reproduce(bounded, "first").is_identical

@@ -161,6 +161,20 @@ def test_the_demo_loads_twice_and_publishes(lake_root: str, tmp_path: Path) -> N
         for each in json.loads(played.stdout)["passes"]
     ]
     assert counts == [
-        {"silver": (69_372, 0), "gold": (1_458, 0), "dim_region": (18, 0), "export": (1_458, 0)},
-        {"silver": (432, 824), "gold": (18, 18), "dim_region": (0, 0), "export": (18, 18)},
+        {
+            "silver": (69_372, 0),
+            "gold": (1_458, 0),
+            "dim_region": (18, 0),
+            "intensity_profile": (3_456, 0),
+            "carbon_intensity_monthly": (72, 0),
+            "export": (1_458, 0),
+        },
+        {
+            "silver": (432, 824),
+            "gold": (18, 18),
+            "dim_region": (0, 0),
+            "intensity_profile": (0, 841),
+            "carbon_intensity_monthly": (0, 18),
+            "export": (18, 18),
+        },
     ]
