@@ -10,9 +10,12 @@ from typing import Any
 from lakehouse import console
 from lakehouse.console_reporter import ConsoleReporter
 from lakehouse.errors import UsageError
+from lakehouse.history import states
 from lakehouse.lake.tables import BRONZE, GOLD, TABLES
 from lakehouse.pipeline import STAGES, Run
 from lakehouse.postgres import EmbeddedPostgres
+from lakehouse.report import writing
+from lakehouse.report.figures import Selection
 from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from lakehouse.simulator import Match, Rule, Simulator, fault, run_in_thread
@@ -54,12 +57,16 @@ def play(settings: Settings, into: Path, *, as_json: bool) -> None:
         [_line(table.name, first, second) for table in TABLES if table.name in first.versions], as_json=False
     )
     console.print_rows(_times(first, second), as_json=False)
+    page = Path(settings.root) / "report.html"
+    writing.write(chosen, states.newest(chosen), Selection(), page)
     version = second.versions[GOLD.name] - 1
-    print(_NEXT.format(command=console.command(), place=into, root=shlex.quote(str(into)), version=version))
+    print(_NEXT.format(command=console.command(), place=into, root=shlex.quote(str(into)), version=version, page=page))
 
 
 _NEXT = """\
-The lake is at {place}. Try next:
+The lake is at {place}.
+Look at it: {page}
+Try next:
   {command} --root {root} history gold.carbon_intensity_daily
   {command} --root {root} sql "SELECT n.date_recorded, o.intensity_avg AS was, n.intensity_avg AS now \
 FROM gold.carbon_intensity_daily n JOIN gold.carbon_intensity_daily VERSION AS OF {version} o \

@@ -1,6 +1,7 @@
 """Commands that look at a lake and write nothing."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -209,3 +210,34 @@ def psql(
     from lakehouse.publishing import database
 
     raise typer.Exit(database.run_psql(chosen(), arguments or []))
+
+
+@app.command()
+def report(
+    at: AtNumber = None,
+    release: Annotated[str | None, typer.Option(metavar="NAME", help="A release, in place of a lake version.")] = None,
+    region: Annotated[list[int] | None, typer.Option(metavar="R", help="A region's id; may be given again.")] = None,
+    start: From = None,
+    end: To = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The page's file.")] = Path("report.html"),
+    as_json: Json = False,
+) -> None:
+    """Write one HTML page that shows the lake: how clean, when, where, made of what, and what is missing."""
+    from lakehouse import console
+    from lakehouse.history import states
+    from lakehouse.report import writing
+    from lakehouse.report.figures import Selection
+
+    if at is not None and release is not None:
+        raise UsageError("--at and --release both name a state of the lake; give one of them.")
+    first, after = day(start, "--from"), day(end, "--to")
+    settings = chosen()
+    state = states.newest(settings) if at is None else states.at_lake_version(settings, at)
+    if release is not None:
+        state = states.of_release(settings, release)
+    selection = Selection(tuple(region or ()), first and first.date(), after and after.date())
+    size = writing.write(settings, state, selection, out)
+    if as_json:
+        console.print_json({"file": str(out), "bytes": size, "state": state.name})
+    else:
+        console.say(f"{out}: {size / 1e6:,.2f} MB from {state.name}")

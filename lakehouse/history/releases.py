@@ -25,6 +25,7 @@ from lakehouse.lake.locking import locked
 from lakehouse.lake.store import Store
 from lakehouse.lake.table_checksum import TableChecksum, table_checksum
 from lakehouse.lake.tables import BRONZE, GOLD, RUNS, TABLES, Table
+from lakehouse.provenance import ATTRIBUTION, TITLE
 from lakehouse.settings import Settings
 from lakehouse.spark import session
 from lakehouse.transform.quality import RULES
@@ -32,8 +33,6 @@ from lakehouse.wording import counted
 
 ROOM = 1.2
 """Free space asked for, as a multiple of what is copied: files are packed anew."""
-TITLE = "Regional carbon intensity of Great Britain, daily"
-ATTRIBUTION = "Carbon Intensity API (NESO), CC BY 4.0, https://carbonintensity.org.uk"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from lakehouse.history import states
+from lakehouse.history.ages import AGES
 from lakehouse.history.states import LakeVersion
 from lakehouse.lake import integrity
 from lakehouse.lake.store import Store
@@ -25,8 +26,6 @@ from lakehouse.transform.spark_records import checked
 
 VIEW = "revisions"
 """The name under which Spark SQL sees the statements of all of Bronze."""
-AGES = (0, 1, 6, 12, 24, 48)
-"""Lower ends of the groups of ages, hours after the half-hour's start; below the first: forecast ahead."""
 FUELS = tuple(f"fuel_{fuel}" for fuel in KNOWN_FUELS)
 
 

@@ -141,6 +141,29 @@ class Snapshot:
             ) from error
         return self.cast_to_schema(rows).group_by(list(columns)).aggregate([])
 
+    def updates(self, columns: Sequence[str]) -> pa.Table:
+        """The named columns of every row before and after each update of this table, as far as its history goes.
+
+        ``_change_type`` is ``update_preimage`` or ``update_postimage``, ``_commit_version`` the version that it made.
+
+        Raises:
+            FeedError: the files of an update are gone.
+        """
+        types = {**self.arrow_types(), "_change_type": pa.string(), "_commit_version": pa.int64()}
+        names = [*columns, "_change_type", "_commit_version"]
+        schema = pa.schema([(name, types[name]) for name in names])
+        made = [entry for entry in self.history() if int(_metrics(entry).get("numTargetRowsUpdated", 0))]
+        if not made:
+            return schema.empty_table()
+        first = int(made[-1]["version"])
+        try:
+            feed = self.table.load_cdf(starting_version=first, ending_version=self.version, columns=names)
+            return pa.table(feed.read_all()).select(names).cast(schema)
+        except Exception as error:
+            raise FeedError(
+                f"The updates of {self.path} since version {first} cannot be read: {_reason(error)}"
+            ) from error
+
     def highest(self, column: str, where: str | None = None) -> Any:
         """The highest value of a column, None if there is none."""
         return self._only(f'max("{column}")', where)
@@ -186,6 +209,10 @@ class Snapshot:
         rows = sum(records) if None not in records else self._asked("SELECT count(*) AS n FROM rows")["n"][0].as_py()
         size = sum(actions.column("size_bytes").to_pylist()) if "size_bytes" in names else 0
         return {"files": actions.num_rows, "rows": rows, "bytes": size}
+
+
+def _metrics(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    return entry.get("operationMetrics") or {}
 
 
 def _select(columns: Sequence[str], where: str | None) -> str:
