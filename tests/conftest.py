@@ -18,7 +18,10 @@ from lakehouse.spark import session
 
 pytest_plugins = [
     f"tests.support.{module}"
-    for module in ("postgres_fixtures", "lakes", "export_fixtures", "revised_lake", "api_fixtures")
+    for module in (
+        *("postgres_fixtures", "lakes", "export_fixtures", "revised_lake", "api_fixtures"),
+        *("autumn_lake", "browser"),
+    )
 ]
 
 PROJECT = Path(__file__).resolve().parent.parent

@@ -69,7 +69,9 @@ def collect(state: LakeVersion, selection: Selection) -> dict[str, Any]:
     with _database(state, selection) as database:
         first, last = database.execute("SELECT min(date_recorded), max(date_recorded) FROM daily").fetchone() or ()
         if first is None:
-            raise LakehouseError(f"{state.name} has no day of Gold among those asked for; `lakehouse run` fetches and builds days.")
+            raise LakehouseError(
+                f"{state.name} has no day of Gold among those asked for; `lakehouse run` fetches and builds days."
+            )
         count = (last - first).days + 1
         is_daily_mix = count <= DAYS_OF_DAILY_MIX
         return {

@@ -1,7 +1,6 @@
 """The report written to a file: whole or not at all."""
 
 import os
-import tempfile
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -31,10 +30,17 @@ def write(settings: Settings, state: LakeVersion, selection: Selection, out: Pat
     found["revised"] = evidence.revised(state)
     text = page.render(found, missing, evidence.provenance(settings, state)).encode()
     try:
-        with tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}.", delete=False) as part:
-            part.write(text)
-        Path(part.name).chmod(0o644)
-        os.replace(part.name, out)
+        _replace(out, text)
     except OSError as error:
         raise LakehouseError(f"{out} cannot be written: {error.strerror or error}.") from error
     return len(text)
+
+
+def _replace(out: Path, text: bytes) -> None:
+    """Write the text beside the file first, so that the file is never half of it."""
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(text)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
