@@ -23,7 +23,6 @@ def built(lake: Lake) -> dict[str, Counts]:
     """What the stages of Gold write, by stage; the tables are then what a build from nothing gives."""
     lake.silver()
     done = {report.stage: tuple(report.counts[kind] for kind in COUNTED) for report in lake.gold()}
-    assert [report.version for report in lake.gold()] == [None] * len(MODELS)
     assert [report.version for report in lake.gold(full=True)] == [None] * len(MODELS)
     return done
 

@@ -1,4 +1,4 @@
-"""The four jobs as their users start them: a real spark-submit each, in fresh processes."""
+"""What spark-submit gives of a job; that each of the four does its work is a part of test_readme_commands."""
 
 import json
 from pathlib import Path
@@ -11,21 +11,13 @@ from tests.support.processes import submit
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def test_submits_the_four_jobs_one_after_the_other(lake_root: str, simulator: ThreadedSimulator) -> None:
+def test_gives_one_document_on_stdout(lake_root: str, simulator: ThreadedSimulator) -> None:
     variables = {"LAKEHOUSE_API__URL": simulator.url, "LAKEHOUSE_API__REQUESTS_PER_SECOND": "0"}
-    found = {}
-    for job, arguments in (
-        ("bronze", ["--from", "2024-01-02", "--to", "2024-01-04"]),
-        ("silver", []),
-        ("gold", []),
-        ("export", []),
-    ):
-        done = submit(lake_root, job, *arguments, "--json", **variables)
-        assert done.returncode == 0, done.stderr
-        document = json.loads(done.stdout)  # and nothing else: progress goes to stderr
-        assert f"{job}: begins" in done.stderr
-        found[job] = document["stages"][0]["counts"]["inserted"]
-    assert found == {"bronze": 1, "silver": 1728, "gold": 36, "export": 36}
+    done = submit(lake_root, "bronze", "--from", "2024-01-02", "--to", "2024-01-04", "--json", **variables)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)  # and nothing else: progress goes to stderr
+    assert "bronze: begins" in done.stderr
+    assert document["stages"][0]["counts"]["inserted"] == 1
 
 
 def test_returns_the_contracts_exit_codes(lake_root: str) -> None:

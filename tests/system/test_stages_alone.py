@@ -49,18 +49,3 @@ def test_each_stage_alone_follows_every_increment(lake_root: str, tmp_path: Path
             assert counts(lake_root, stage, **to) == [rows], (file.name, stage)
     for stage in ("silver", "gold", "export"):
         assert counts(lake_root, stage, **to) == [NOTHING], stage
-
-
-def test_a_run_goes_on_from_where_another_ended(lake_root: str, tmp_path: Path, database: PostgresTarget) -> None:
-    to = {"LAKEHOUSE_POSTGRES__URL": url_of(database)}
-    derived = ("run", "--stages", "silver,gold,export")
-    first = recorded(tmp_path, "first.json", "2024-01-01T00:00", 100)
-    assert lakehouse(lake_root, "import", str(first)).returncode == 0
-    assert counts(lake_root, *derived, **to) == [changed(inserted=2)] * 3
-    # As a run leaves it that was killed after Bronze, then after Silver, and as a restore does.
-    second = recorded(tmp_path, "second.json", "2024-01-02T00:00", 110)
-    assert lakehouse(lake_root, "import", str(second)).returncode == 0
-    assert counts(lake_root, "silver") == [changed(inserted=2)]
-    assert counts(lake_root, *derived, **to) == [NOTHING, changed(inserted=2), changed(inserted=2)]
-    assert lakehouse(lake_root, "restore", "2").returncode == 0
-    assert counts(lake_root, *derived, **to) == [changed(inserted=2), changed(inserted=2), NOTHING]
