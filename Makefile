@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup run test test-all test-fast bench lint format lock clean
+.PHONY: help setup run test test-all test-fast bench picture lint format lock clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -61,6 +61,9 @@ test-all: setup ## Run all tests, the slow ones too (real size, fresh processes,
 
 bench: setup ## Measure beside the case study's method, Polars and DuckDB; writes docs/benchmarks.md (an hour and a quarter)
 	$(BIN)/python -m bench.compare --document docs/benchmarks.md
+
+picture: setup ## Take the README's picture of the report anew (needs Chromium; two minutes)
+	PYTHONPATH=. $(BIN)/python docs/picture.py
 
 lint: setup ## Check style, types and who imports whom
 	$(BIN)/ruff check .

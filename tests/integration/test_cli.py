@@ -196,7 +196,7 @@ def test_names_a_mistake_in_a_query(call: Call, empty_root: str, spark: SparkSes
 def test_documents_every_setting() -> None:
     from lakehouse.settings import Settings
 
-    text = (PROJECT / "README.md").read_text()
+    text = (PROJECT / "docs" / "settings.md").read_text()
     names = []
     for name, field in Settings.model_fields.items():
         inner = getattr(field.annotation, "model_fields", None)
