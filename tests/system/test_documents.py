@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 
 from lakehouse.simulator import Simulator, ThreadedSimulator, run_in_thread
+from tests.support.documents import PROJECT, blocks
 from tests.support.processes import environment
 
-PROJECT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
-RUN_BY_CI = "make run"
-"""The block that holds this is what .ci/run and the test of the demo do."""
 A_MONTH = {"2022-01-01": "2023-10-10", "2025-01-01": "2023-11-10"}
 """Of the tutorial's three years, which the test of the real size loads, a month is enough here."""
 
@@ -25,16 +23,6 @@ def api(request: pytest.FixtureRequest) -> Iterator[ThreadedSimulator]:
     """Its clock stands when the documents' ranges are just over."""
     with run_in_thread(Simulator(seed=42, now=request.param)) as running:
         yield running
-
-
-def blocks(name: str, replaced: dict[str, str]) -> list[tuple[str, str]]:
-    """Language and text of each block of code that a reader would run."""
-    text = (PROJECT / name).read_text()
-    for before, after in replaced.items():
-        assert before in text, f"{name} no longer says {before}"
-        text = text.replace(before, after)
-    found = re.findall(r"^```(sh|python)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [(language, body) for language, body in found if RUN_BY_CI not in body]
 
 
 def script(steps: list[tuple[str, str]]) -> str:
@@ -89,4 +77,3 @@ def test_each_document_that_is_named_is_there() -> None:
     for file in (PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")):
         for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", file.read_text()):
             assert (file.parent / link).exists(), f"{file.name} names {link}"
-

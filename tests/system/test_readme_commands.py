@@ -1,4 +1,4 @@
-"""Every command of the README as a process of its own, cold, on one lake with data: first load to removal."""
+"""Commands as processes of their own, cold, on one lake with data: first load, increments, corrections, removal."""
 
 import json
 import re
@@ -6,7 +6,6 @@ import shlex
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,11 @@ import typer
 
 from lakehouse.cli import app
 from lakehouse.postgres import PostgresTarget
+from tests.support.documents import PROJECT, commands
 from tests.support.export_fixtures import url_of
 from tests.support.lakes import period, region
-from tests.support.processes import lakehouse, started, submit
+from tests.support.processes import lakehouse, started
 
-PROJECT = Path(__file__).resolve().parents[2]
 Steps = tuple[tuple[str, str], ...]
 FIRST_LOAD: Steps = (
     ("plan --from 2024-01-02 --to 2024-01-04", "1 request, 96 half-hours, about … nothing was written"),
@@ -41,7 +40,6 @@ NEXT_DAY: Steps = (
         "run --stages silver,gold,export",
         "silver: … (nothing to write … gold: … (nothing to write … export: … 0 inserted, 0 updated",
     ),
-    ("spark-submit bronze --from 2024-01-02 --to 2024-01-03", "bronze: 0 requests (nothing to ask for)"),
 )
 """A day later: an increment, what the API has revised, and nothing new."""
 LATER: Steps = (
@@ -53,38 +51,32 @@ LATER: Steps = (
     ("quarantine replay", "silver: … (nothing to write"),
     ("gaps", "0 of 144 half-hours from 2024-01-02T00:00:00Z to 2024-01-05T00:00:00Z lack something"),
     ("status", "lake version … gold.carbon_intensity_daily … 54"),
-    ("history gold.carbon_intensity_daily", "4 … MERGE … gold"),
     ("diff gold.carbon_intensity_daily 3 4", "intensity_avg: 297.02 -> 296.65 … 0 added, 0 removed, 1 changed"),
     ("explain --region 12 --date 2024-01-02", "300 … Gold is what its half-hours give, and each of them what"),
-    ("revisions --region 12 --from 2024-01-02 --to 2024-01-03", "2024-01-02T12:00:00Z … 300"),
-    ("sql 'SELECT count(*) AS days FROM gold.carbon_intensity_daily'", "days … 54"),
-    ("psql -- -Atc 'SELECT count(*) FROM carbon_data.carbon_intensity_daily'", "54"),
     ("export --verify", "PostgreSQL equals … : 54 rows"),
     ("release list", "first … 36"),
     ("release show first", "gold.carbon_intensity_daily: 36 rows of version 1"),
-    ("release verify first", "gold.carbon_intensity_daily … 36 … as released"),
-    ("release export first {folder}", "carbon_intensity_daily.csv"),
-    ("reproduce first", "Identical: … of release first"),
     ("restore first", "restore gold.carbon_intensity_daily: … 18 deleted"),
-    ("spark-submit silver", "silver: … 864 inserted"),
-    ("spark-submit gold", "gold: … 18 inserted"),
-    ("spark-submit export", "export: … 0 inserted, 0 updated"),
+    (
+        "run --stages silver,gold,export",
+        "silver: … 864 inserted … gold: … 18 inserted … export: … 0 inserted, 0 updated",
+    ),
     ("release delete first --yes", "release first is gone"),
     ("maintain", "maintain gold.carbon_intensity_daily: "),
 )
 """Without the API: a correction that somebody recorded, looks, and the way back and forth."""
 
 
-def commands(group: Any, before: str = "") -> Iterator[str]:
+def names_of(group: Any, before: str = "") -> Iterator[str]:
     """The names of all commands, those of groups in two words."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
-            yield from commands(command, f"{before}{name} ")
+            yield from names_of(command, f"{before}{name} ")
         else:
             yield f"{before}{name}"
 
 
-ALL = set(commands(typer.main.get_command(app)))
+ALL = set(names_of(typer.main.get_command(app)))
 
 GROUPS = {name.split()[0] for name in ALL if " " in name}
 
@@ -94,7 +86,8 @@ def command_of(line: str) -> str:
 
 
 def test_runs_every_command() -> None:
-    lines = {line for line, _ in FIRST_LOAD + NEXT_DAY + LATER if not line.startswith("spark-submit")}
+    """Here or in the documents' blocks; ``dashboard`` is a browser's."""
+    lines = [*(line for line, _ in FIRST_LOAD + NEXT_DAY + LATER), *commands()]
     assert {command_of(line) for line in lines} | {"simulate", "demo"} == ALL
 
 
@@ -122,7 +115,7 @@ def test_each_command_does_what_the_readme_says(lake_root: str, tmp_path: Path, 
     correction = tmp_path / "correction.json"
     noon = period("2024-01-02T12:00", region(12, 300), region(13, "n/a"))
     correction.write_text(json.dumps({"data": [noon]}))
-    places = {"correction": correction, "folder": tmp_path / "cited"}
+    places = {"correction": correction}
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     variables = {
@@ -139,9 +132,7 @@ def test_each_command_does_what_the_readme_says(lake_root: str, tmp_path: Path, 
 
 def follow(steps: Steps, root: str, variables: Mapping[str, str], places: Mapping[str, Path]) -> None:
     for line, fact in steps:
-        words = shlex.split(line.format(**places))
-        run = partial(submit, root, *words[1:]) if words[0] == "spark-submit" else partial(lakehouse, root, *words)
-        done = run(**variables)
+        done = lakehouse(root, *shlex.split(line.format(**places)), **variables)
         said, place = done.stdout + done.stderr, 0
         assert done.returncode == 0, (line, said)
         for part in fact.split(" … "):
