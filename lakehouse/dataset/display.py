@@ -16,7 +16,7 @@ LONGEST = 60
 def of_lake(name: str, root: str, ended_at: datetime, tables: Iterable[Sequence[object]]) -> str:
     """A lake: which state it is, and a row for each table: how to reach it, name, version, meaning."""
     head = f"<p><b>{_text(name)}</b>, ended {ended_at:%Y-%m-%d %H:%M} UTC, at <code>{_text(root)}</code></p>"
-    return head + _table(("in Python", "table", "version", "one row per"), tables)
+    return head + _table(("in Python", "table", "version", "meaning"), tables)
 
 
 def of_relation(title: str, comment: str, rows: int, schema: pa.Schema, head: pa.Table) -> str:
@@ -29,7 +29,7 @@ def of_relation(title: str, comment: str, rows: int, schema: pa.Schema, head: pa
         f"<p><b>{_text(title)}</b><br>{_text(comment)}; {counted(rows, 'row')}</p>"
         f"<details><summary>{counted(len(about), 'column')}</summary>"
         f"{_table(('column', 'type', 'unit', 'meaning'), about)}</details>"
-        f"{_table(schema.names, (row.values() for row in head.to_pylist()))}"
+        f"{_table(schema.names, ((_short(value) for value in row.values()) for row in head.to_pylist()))}"
     )
 
 
@@ -39,9 +39,12 @@ def _table(names: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _text(value: object) -> str:
+def _short(value: object) -> str:
+    """A value of a row; of long ones the beginning."""
     if value is None:
         return ""
-    if isinstance(value, bytes):
-        return f"{len(value):,} bytes"
-    return escape(visible(brief(str(value), LONGEST)))
+    return f"{len(value):,} bytes" if isinstance(value, bytes) else brief(str(value), LONGEST)
+
+
+def _text(value: object) -> str:
+    return escape(visible(str(value)))

@@ -47,7 +47,10 @@ class Layer:
             raise AttributeError(name)
         declared = [table for table in TABLES if table.name.startswith(f"{self._name}.")]
         if any(name in (table.short_name, table.alias) for table in declared):
-            raise NoSuchTableError(f"{self._state} holds no {self._name}.{name}: open a later lake version or release.")
+            raise NoSuchTableError(
+                f"{self._state} holds no {self._name}.{name}: open a later lake version or release; if there is none, "
+                "the next `lakehouse run` makes the table."
+            )
         known = [attribute for table in declared for attribute in (table.alias, table.short_name) if attribute]
         near = get_close_matches(name, known, 1)
         named = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."

@@ -170,6 +170,7 @@ class Relation:
     def pandas(self) -> "pd.DataFrame":
         """All rows as a pandas DataFrame: decimals as ``ArrowDtype``, days as ``datetime64``, exact.
 
+        Means that pandas makes of such decimals have their two decimals, too: ``astype(float)`` first, for more.
         ``attrs`` says of which table, version and state it is, and has each column's ``meaning`` and ``unit``.
 
         Raises:
