@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 PART_ROWS = 250_000
 """Rows that are read and sorted at once: some 100 MB of half-hours, and as much again while they are sorted."""
-RECORDS_OF_PERIOD = 18
-"""A response counts as the rows that its body holds (400 bytes each): a record for each region of each half-hour."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,9 @@ class Source:
 
     @property
     def order(self) -> tuple[str, ...]:
-        """The columns that rows are sorted by: time first, then the key."""
+        """The columns that rows are sorted by: time first, then the key; responses as they landed."""
+        if self.table is BRONZE:
+            return ("landing", *self.table.key)
         return tuple(dict.fromkeys(name for name in (self.table.time, *self.table.key) if name))
 
 
@@ -56,10 +56,10 @@ class Source:
 class Relation:
     """Rows and columns of one table at one version; nothing is read until they are asked for in a shape.
 
-    Rows come in order of time, then of the key, the same each time. Values are exact in every shape: decimals stay
-    decimals. The columns' meanings and units stand in the metadata of the Arrow fields (``meaning``, ``unit``).
-    It can be given to whatever takes a stream of Arrow (``__arrow_c_stream__``), such as ``pa.table``,
-    ``pl.DataFrame`` and a DuckDB connection's ``from_arrow``.
+    Rows come in order of time, then of the key (responses as they landed), the same each time. Values are exact in
+    every shape: decimals stay decimals. The columns' meanings and units stand in the metadata of the Arrow fields
+    (``meaning``, ``unit``). It can be given to whatever takes a stream of Arrow (``__arrow_c_stream__``), such as
+    ``pa.table``, ``pl.DataFrame`` and a DuckDB connection's ``from_arrow``.
     """
 
     _source: Source
@@ -244,14 +244,18 @@ class Relation:
                 yield batch.cast(schema)
 
     def _parts(self) -> Iterator[str | None]:
-        """Conditions of parts of the rows, one after the other in order: of ``PART_ROWS`` each, where that is known."""
-        is_of_bodies = self._source.table is BRONZE
-        if not is_of_bodies and self._source.snapshot.totals()["rows"] <= PART_ROWS:
+        """Conditions of parts of the rows, in order: of ``PART_ROWS`` each, of bodies as many as Silver reads."""
+        if self._source.table is BRONZE:
+            from lakehouse.transform.batch import parts  # which loads pyspark
+
+            for low, high in parts(self._query("landing, n_periods")):
+                yield self._condition(f"landing BETWEEN {low} AND {high}")
+            return
+        if self._source.snapshot.totals()["rows"] <= PART_ROWS:
             yield self._condition()
             return
         column = self._source.order[0]
-        weight = f"sum(n_periods * {RECORDS_OF_PERIOD} + 1)" if is_of_bodies else "count(*)"
-        sizes = self._query(f"{column} AS value, {weight} AS rows", f"GROUP BY {column} ORDER BY {column}")
+        sizes = self._query(f"{column} AS value, count(*) AS rows", f"GROUP BY {column} ORDER BY {column}")
         first, last, held = None, None, 0
         for value, rows in zip(sizes["value"].to_pylist(), sizes["rows"].to_pylist(), strict=True):
             if first is not None and held + rows > PART_ROWS:

@@ -128,7 +128,9 @@ def _with_the_rest(gaps: list[Gap], later: Span) -> Iterator[Gap]:
 def _range(known: FetchHistory, start: datetime | None, end: datetime | None, now: datetime) -> Span:
     last = floor(now) if end is None else end
     if start is not None and start >= last:
-        raise UsageError(f"--from {start:%Y-%m-%dT%H:%MZ} is not before --to {last:%Y-%m-%dT%H:%MZ}.")
+        raise UsageError(
+            f"The range begins at {start:%Y-%m-%dT%H:%MZ}, which is not before its end, {last:%Y-%m-%dT%H:%MZ}."
+        )
     first = max(start or known.oldest(now) or floor(now).replace(hour=0, minute=0) - FIRST_LOAD, FIRST_SLOT)
     return Span(first, max(first, last))
 

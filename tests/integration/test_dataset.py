@@ -3,6 +3,8 @@
 import copy
 import re
 import shutil
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -22,6 +24,7 @@ from lakehouse.lake import delta_log
 from lakehouse.lake.locking import locked
 from lakehouse.settings import Settings
 from lakehouse.spark import session
+from lakehouse.transform import batch
 from tests.support.made_once import made_once
 
 FORMER = Path(__file__).resolve().parents[1] / "data" / "former_lake.tar.xz"
@@ -206,6 +209,7 @@ def test_rows_come_in_order_of_time_then_of_region(lake: Lake) -> None:
         (lake.gold.regions, ("regionid",)),
         (lake.silver.quarantine, ("ingestion_timestamp", "response_id", "position")),
         (lake.ops.runs, ("finished_at",)),
+        (lake.bronze.responses, ("landing", "response_id")),
     ):
         keys = [tuple(row[name] for name in names) for row in asked.arrow().to_pylist()]
         assert keys == sorted(keys)
@@ -223,6 +227,7 @@ def test_reads_many_rows_in_parts_that_are_all_of_them_in_order(lake: Lake, monk
 
     monkeypatch.setattr(delta_log.Snapshot, "stream_arrow", noted)
     monkeypatch.setattr(relation, "PART_ROWS", 40)
+    monkeypatch.setattr(batch, "PART_PERIODS", 1)
     assert lake.silver.half_hours.arrow().equals(whole["silver.half_hours"])
     assert len(asked) == 7  # 13 half-hours of 18 regions, two at a time
     assert (
@@ -232,7 +237,7 @@ def test_reads_many_rows_in_parts_that_are_all_of_them_in_order(lake: Lake, monk
     assert lake.silver.half_hours.where(region=13).arrow().num_rows == 13
     asked.clear()
     assert lake.bronze.responses.arrow().equals(whole["bronze.responses"])
-    assert len(asked) == 3  # each body is more than such a part
+    assert len(asked) == 3  # landings
     assert lake.silver.quarantine.arrow().equals(whole["silver.quarantine"])
     asked.clear()
     assert lake.silver.half_hours.head(3).equals(whole["silver.half_hours"].slice(0, 3))
@@ -276,6 +281,10 @@ def test_where_narrows_by_region_and_by_a_half_open_range(lake: Lake) -> None:
         (lambda lake: lake.revisions(13, JUNE_16, JUNE_16), "which is not before until"),
         (lambda lake: lake.revisions(13, None, JUNE_16), "revisions() needs since and until"),
         (lambda lake: lake.gaps(since=JUNE_16, until=JUNE_15), "which is not before until"),
+        (
+            lambda lake: lake.gaps(since="2023-07-01"),
+            "begins at 2023-07-01T00:00Z, which is not before its end, 2023-06-17",
+        ),
         (lambda lake: lake.gaps(since="2023-06-16T00:10Z"), "is not on the half-hour grid"),
     ],
 )
@@ -407,3 +416,12 @@ def test_the_history_of_a_pinned_table_is_its_own(root: Path) -> None:
         assert [entry["version"] for entry in snapshot.newest_commits(1)] == [version]
         pins.add(snapshot.pin.commit_id)
     assert len(pins - {None}) == 3
+
+
+def test_loads_no_spark_to_read_figures(root: Path) -> None:
+    code = (
+        f"import sys, lakehouse; lake = lakehouse.open_lake({str(root)!r}); lake.gold.daily.where(region='gb').arrow();"
+        "lake.gaps(); lake.cite(); lake._repr_html_(); print('pyspark' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
