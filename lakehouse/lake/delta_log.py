@@ -104,7 +104,7 @@ class Snapshot:
 
         None if they cannot be told: a file without statistics, or a table that only newer readers understand.
         """
-        actions = pa.table(self.table.get_add_actions(flatten=True))
+        actions = _table(self.table.get_add_actions(flatten=True))
         names = (f"min.{column}", f"max.{column}", "num_records")
         if self.table.protocol().min_reader_version > 1 or not set(names) <= set(actions.column_names):
             return None
@@ -149,7 +149,7 @@ class Snapshot:
         """
         try:
             feed = self.table.load_cdf(starting_version=since + 1, ending_version=self.version, columns=list(columns))
-            rows = pa.table(feed.read_all()).select(list(columns))
+            rows = _table(feed).select(list(columns))
         except Exception as error:
             raise FeedError(
                 f"The changes of {self.path} after version {since} cannot be read: {_reason(error)}"
@@ -182,7 +182,7 @@ class Snapshot:
     @cached_property
     def lost_files(self) -> tuple[str, ...]:
         """The data files of this version that are gone, or not of the size that the log says."""
-        actions = pa.table(self.table.get_add_actions(flatten=True))
+        actions = _table(self.table.get_add_actions(flatten=True))
         there = files.sizes(self.path) or {}
         stated = zip(actions.column("path").to_pylist(), actions.column("size_bytes").to_pylist(), strict=True)
         return tuple(sorted(name for name, size in stated if "/" not in name and there.get(name) != size))
@@ -194,7 +194,7 @@ class Snapshot:
 
     def totals(self) -> Mapping[str, int]:
         """Files, rows and bytes, from the log's statistics alone."""
-        actions = pa.table(self.table.get_add_actions(flatten=True))
+        actions = _table(self.table.get_add_actions(flatten=True))
         names = set(actions.column_names)
 
         records = actions.column("num_records").to_pylist() if "num_records" in names else []
@@ -202,6 +202,11 @@ class Snapshot:
         rows = sum(records) if None not in records else self._asked("SELECT count(*) AS n FROM rows")["n"][0].as_py()
         size = sum(actions.column("size_bytes").to_pylist()) if "size_bytes" in names else 0
         return {"files": actions.num_rows, "rows": rows, "bytes": size}
+
+
+def _table(stream: Any) -> pa.Table:
+    """What delta-rs gives, read as a whole. (``pa.table`` would load pandas, where it is installed: half a second.)"""
+    return pa.RecordBatchReader.from_stream(stream).read_all()
 
 
 def _select(columns: Sequence[str], where: str | None, order: Sequence[str] = ()) -> str:
@@ -213,7 +218,7 @@ def _select(columns: Sequence[str], where: str | None, order: Sequence[str] = ()
 def query_datafusion(query: str, **tables: Snapshot) -> pa.Table:
     """The answer to a query in DataFusion's SQL over tables by the given names."""
     with _reading(*tables.values()):
-        return pa.table(_executed(query, tables).read_all())
+        return _table(_executed(query, tables))
 
 
 def _executed(query: str, tables: Mapping[str, Snapshot]) -> Any:
