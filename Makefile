@@ -76,7 +76,7 @@ format: setup ## Put the code into shape
 	$(BIN)/ruff format .
 
 lock: ## Renew the locked versions and hashes (needs an environment)
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-annotate --no-header \
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --generate-hashes --no-annotate --no-header \
 		--python-version 3.11 --quiet --output-file requirements/lock.txt
 	$(BIN)/uv pip compile requirements/build.in --universal --generate-hashes --no-annotate --no-header \
 		--python-version 3.11 --quiet --output-file requirements/build.txt

@@ -37,7 +37,7 @@ def load_three_years(root: str) -> Settings:
 def take(chosen: Settings, folder: Path) -> None:
     """Write the report into the folder and its picture beside this file."""
     page = folder / "report.html"
-    writing.write(chosen, states.newest(chosen), Selection(), page)
+    writing.write(states.newest(chosen), Selection(), page)
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

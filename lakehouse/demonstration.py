@@ -58,7 +58,7 @@ def play(settings: Settings, into: Path, *, as_json: bool) -> None:
     )
     console.print_rows(_times(first, second), as_json=False)
     page = Path(settings.root) / "report.html"
-    writing.write(chosen, states.newest(chosen), Selection(), page)
+    writing.write(states.newest(chosen), Selection(), page)
     version = second.versions[GOLD.name] - 1
     print(_NEXT.format(command=console.command(), place=into, root=shlex.quote(str(into)), version=version, page=page))
 

@@ -6,9 +6,6 @@ import subprocess
 from lakehouse import __version__, resources
 from lakehouse.settings import Settings
 
-TITLE = "Regional carbon intensity of Great Britain, daily"
-ATTRIBUTION = "Carbon Intensity API (NESO), CC BY 4.0, https://carbonintensity.org.uk"
-
 
 def code_version() -> str:
     """The package's version and, in a checkout, the commit, with ``-dirty`` when files differ from it."""

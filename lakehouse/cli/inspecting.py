@@ -216,7 +216,7 @@ def psql(
 def report(
     at: AtNumber = None,
     release: Annotated[str | None, typer.Option(metavar="NAME", help="A release, in place of a lake version.")] = None,
-    region: Annotated[list[int] | None, typer.Option(metavar="R", help="A region's id; may be given again.")] = None,
+    region: Annotated[list[str] | None, typer.Option(metavar="R", help="Its id or name; may be given again.")] = None,
     start: From = None,
     end: To = None,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The page's file.")] = Path("report.html"),
@@ -224,6 +224,7 @@ def report(
 ) -> None:
     """Write one HTML page that shows the lake: how clean, when, where, made of what, and what is missing."""
     from lakehouse import console
+    from lakehouse.dataset.lake import Lake
     from lakehouse.history import states
     from lakehouse.report import writing
     from lakehouse.report.figures import Selection
@@ -235,8 +236,9 @@ def report(
     state = states.newest(settings) if at is None else states.at_lake_version(settings, at)
     if release is not None:
         state = states.of_release(settings, release)
-    selection = Selection(tuple(region or ()), first and first.date(), after and after.date())
-    size = writing.write(settings, state, selection, out)
+    regionids = tuple(Lake(state).region(each) for each in region or ())
+    selection = Selection(regionids, first and first.date(), after and after.date())
+    size = writing.write(state, selection, out)
     if as_json:
         console.print_json({"file": str(out), "bytes": size, "state": state.name})
     else:

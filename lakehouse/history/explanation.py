@@ -7,20 +7,15 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from pyspark.sql import functions as F
-
 from lakehouse.clock import machine_clock
-from lakehouse.errors import UsageError
 from lakehouse.history import revisions, states
 from lakehouse.history.states import LakeVersion
 from lakehouse.ingestion import fetch_history
 from lakehouse.ingestion.bronze import SOME_REGION
 from lakehouse.ingestion.gaps import Cause
 from lakehouse.lake import delta_log
-from lakehouse.lake.store import Store
-from lakehouse.lake.tables import FUELS, GOLD, LABELS, LATER_FUELS, PERIODS_PER_DAY, REGIONS, RUNS, SILVER
+from lakehouse.lake.tables import BRONZE, FUELS, GOLD, LABELS, LATER_FUELS, PERIODS_PER_DAY, RUNS, SILVER
 from lakehouse.settings import Settings
-from lakehouse.spark import session
 from lakehouse.windows import HALF_HOUR, Window
 
 DAY = timedelta(days=1)
@@ -96,23 +91,27 @@ def explain(settings: Settings, region: int, day: date, at: str | None = None) -
         UsageError: no such region, lake version or release.
         LakehouseError: there is no lake, or the state can no longer be read.
     """
-    if region not in {known.regionid for known in REGIONS}:
-        raise UsageError(f"--region is {region}; regions have the ids 1 to {len(REGIONS)}.")
     state = states.newest(settings) if at is None else states.resolve_version(settings, at)
+    return of_state(state, region, day, fetch_history.read(settings).now(machine_clock()))
+
+
+def of_state(state: LakeVersion, region: int, day: date, now: datetime) -> Explanation:
+    """As :func:`explain`, in a state of the lake; a half-hour that ends after ``now`` is in the future.
+
+    Raises:
+        UsageError: no such region.
+        LakehouseError: the state can no longer be read.
+        QualityError: a body is not what was received.
+    """
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    speaking = revisions.speaking_of(region, start, start + DAY)
     gold, rows = _rows_of(state, region, start)
-    store = Store(session.open_session(), state.root)
-    bronze = revisions.speaking_of(store, state, region, start, start + DAY)
-    responses = {row["response_id"]: row for row in session.rows(bronze.select(*_RESPONSE))}
-    statements = revisions.statements(bronze).where(
-        (F.col("regionid") == region) & (F.col("timestamp") >= F.lit(start)) & (F.col("timestamp") < F.lit(start + DAY))
-    )
+    responses = {row["response_id"]: row for row in state.snapshot(BRONZE).rows(_RESPONSE, speaking).to_pylist()}
     by_slot: dict[datetime, list[dict[str, Any]]] = defaultdict(list)
-    for each in session.rows(statements):
+    for each in revisions.statements(state, region, start, start + DAY):
         by_slot[each["timestamp"]].append(each)
 
-    errors = _errors(settings, state)
-    now = fetch_history.read(settings).now(machine_clock())
+    errors = _errors(state)
     half_hours = []
     for number in range(PERIODS_PER_DAY):
         slot = start + number * HALF_HOUR
@@ -235,7 +234,7 @@ def _covers(response: Mapping[str, Any], slot: datetime) -> bool:
     return span.start <= slot < span.end
 
 
-def _errors(settings: Settings, state: LakeVersion) -> dict[datetime, str]:
+def _errors(state: LakeVersion) -> dict[datetime, str]:
     """The last error about each half-hour that runs up to this state failed to get."""
     runs = delta_log.open_table(f"{state.root}/{RUNS.path}")
     rows = (

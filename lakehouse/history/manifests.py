@@ -37,7 +37,12 @@ def place(settings: Settings, name: str) -> str:
 
 def exists(settings: Settings, name: str) -> bool:
     """Whether there is a release of this name, whole."""
-    files, path = opened(place(settings, name))
+    return is_at(place(settings, name))
+
+
+def is_at(folder: str) -> bool:
+    """Whether a folder is a release, whole."""
+    files, path = opened(folder)
     return bool(files.get_file_info(f"{path}/{FILE}").type == fs.FileType.File)
 
 
@@ -56,17 +61,24 @@ def read(settings: Settings, name: str) -> dict[str, Any]:
         UsageError: there is no such release.
         LakehouseError: its manifest cannot be read.
     """
-    files, path = opened(place(settings, name))
     if not exists(settings, name):
         known = ", ".join(names(settings)) or "none yet"
         raise UsageError(f"There is no release {name!r} in {settings.root}; known: {known}.")
+    return at(place(settings, name))
+
+
+def at(folder: str) -> dict[str, Any]:
+    """The manifest of the release that a folder is.
+
+    Raises:
+        LakehouseError: it cannot be read.
+    """
+    files, path = opened(folder)
     try:
         with files.open_input_stream(f"{path}/{FILE}") as stream:
             found: dict[str, Any] = json.loads(stream.read())
     except (OSError, ValueError) as error:
-        raise LakehouseError(
-            f"{place(settings, name)}/{FILE} cannot be read: {error}; bring it back from a backup."
-        ) from error
+        raise LakehouseError(f"{folder}/{FILE} cannot be read: {error}; bring it back from a backup.") from error
     return found
 
 

@@ -45,7 +45,7 @@ def select(settings: Settings, query: str, limit: int, at: str | None = None) ->
     if revisions.VIEW in query.lower():
         bronze = settings.path(BRONZE.path) if state is None else state.path(BRONZE)
         responses = _reader(spark, None if state is None else state.version(BRONZE)).load(bronze)
-        revisions.statements(integrity.checked(responses)).createOrReplaceTempView(revisions.VIEW)
+        revisions.of_spark(integrity.checked(responses)).createOrReplaceTempView(revisions.VIEW)
     return rows(spark, query, limit, settings.root)
 
 

@@ -8,16 +8,15 @@ import hashlib
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from pyspark.sql import DataFrame
 
 from lakehouse import provenance
 from lakehouse.errors import LakehouseError, UsageError
-from lakehouse.history import manifests, states
+from lakehouse.history import citations, manifests, states
 from lakehouse.history.states import LakeVersion
-from lakehouse.ingestion.source import SIMULATED
 from lakehouse.lake import delta_log, integrity, losses
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
@@ -25,7 +24,6 @@ from lakehouse.lake.locking import locked
 from lakehouse.lake.store import Store
 from lakehouse.lake.table_checksum import TableChecksum, table_checksum
 from lakehouse.lake.tables import BRONZE, GOLD, RUNS, TABLES, Table
-from lakehouse.provenance import ATTRIBUTION, TITLE
 from lakehouse.settings import Settings
 from lakehouse.spark import session
 from lakehouse.transform.quality import RULES
@@ -174,7 +172,7 @@ def _manifest(
     bronze = _opened(f"{manifests.place(settings, plan.name)}/{BRONZE.path}")
     manifest: dict[str, Any] = {
         "release": plan.name,
-        "title": TITLE,
+        "title": citations.TITLE,
         "note": note,
         "created_at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "lake_version": state.lake_version,
@@ -185,36 +183,19 @@ def _manifest(
         "settings_hash": state.run["settings_hash"],
         "source": bronze.highest("source"),
         "landing": bronze.highest("landing"),
-        "attribution": ATTRIBUTION,
-        "first_day": _text(gold.lowest("date_recorded")),
-        "last_day": _text(gold.highest("date_recorded")),
+        "attribution": citations.ATTRIBUTION,
+        **citations.days(gold),
         "rules": [asdict(rule) for rule in RULES.all],
         "tables": tables,
         "checksum": overall({name: TableChecksum(about["rows"], about["checksum"]) for name, about in tables.items()}),
     }
-    return {**manifest, "citation": citation(manifest)}
-
-
-def _text(day: date | None) -> str | None:
-    return day.isoformat() if day else None
+    return {**manifest, "citation": citations.of_release(manifest)}
 
 
 def overall(tables: Mapping[str, TableChecksum]) -> str:
     """One checksum of all tables: SHA-256 of a line ``name rows checksum`` for each, by name."""
     lines = (f"{name} {tables[name].rows} {tables[name].checksum}\n" for name in sorted(tables))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def citation(manifest: Mapping[str, Any]) -> str:
-    """How to cite a release: title, version, date, source with its licence, and the checksum."""
-    of_simulator = str(manifest["source"]).startswith(SIMULATED)
-    warning = f"SIMULATED DATA ({manifest['source']}), not to be cited. " if of_simulator else ""
-    days = f"{manifest['first_day']} to {manifest['last_day']}" if manifest["first_day"] else "no day"
-    return (
-        f"{warning}{manifest['title']}, {days}. Release {manifest['release']} (lake version "
-        f"{manifest['lake_version']}) of {manifest['created_at'][:10]}, lakehouse {manifest['made_by']}. "
-        f"Source: {manifest['attribution']}. SHA-256 of contents {manifest['checksum']}."
-    )
 
 
 def listed(settings: Settings) -> list[dict[str, Any]]:

@@ -1,82 +1,89 @@
-"""What the API stated about a half-hour each time it was asked, and how much that moved. DataFrame in, DataFrame out.
+"""What the API stated about a half-hour each time it was asked, and how much that moved. No JVM but for the view.
 
 A **statement** is a record that the rules of Silver have judged: what one response says about one region in one
 half-hour. The statements of a key are in the order that decides which of them counts: by (ingestion_timestamp,
-response_id, position).
+response_id, position). One text in the SQL that DuckDB and Spark have in common makes them of records.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Window
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame
 
+from lakehouse.errors import UsageError
 from lakehouse.history import states
 from lakehouse.history.ages import AGES
 from lakehouse.history.states import LakeVersion
-from lakehouse.lake import integrity
 from lakehouse.lake.store import Store
-from lakehouse.lake.tables import BRONZE, KNOWN_FUELS, SILVER
+from lakehouse.lake.tables import BRONZE, KNOWN_FUELS, REGIONS, SILVER
 from lakehouse.settings import Settings
 from lakehouse.spark import session
+from lakehouse.transform.batch import Batch
+from lakehouse.transform.local_records import LocalRecords
 from lakehouse.transform.quality import RULES, Rules
 from lakehouse.transform.spark_records import checked
 
 VIEW = "revisions"
 """The name under which Spark SQL sees the statements of all of Bronze."""
 FUELS = tuple(f"fuel_{fuel}" for fuel in KNOWN_FUELS)
+IN_ORDER = "timestamp, received_at, response_id, position"
 
 
-def statements(bronze: DataFrame, *, rules: Rules = RULES) -> DataFrame:
-    """One row per statement that names a region and a half-hour.
+@dataclass(frozen=True)
+class _Dialect:
+    """What DuckDB and Spark call by different names."""
+
+    micros: str
+    """Microseconds since 1970 of a time."""
+    listed: str
+    """A list of what is given."""
+
+
+_DUCKDB, _SPARK = _Dialect("epoch_us", "list_value"), _Dialect("unix_micros", "array")
+
+
+def _statements(dialect: _Dialect) -> str:
+    """One row per statement among ``{records}`` that names a region and a half-hour.
 
     ``received_at`` and ``age_hours`` (since the half-hour's start), the values, ``reasons`` (rules that refuse it),
     ``number`` (from 1, among the good ones of the key), ``change`` (of ``intensity_forecast`` against the good one
     before, gCO2/kWh) and ``counts``: whether it is the one that Silver holds.
     """
-    records = bronze.transform(checked, rules=rules)
-    is_good = F.col("reasons").isNull()
-    key = Window.partitionBy(*SILVER.key, is_good)
-    in_order = key.orderBy("ingestion_timestamp", "response_id", "position")
-    number = F.row_number().over(in_order)
-    before = F.lag("intensity_forecast").over(in_order)
-    age = (F.unix_micros("ingestion_timestamp") - F.unix_micros("timestamp")) / F.lit(3_600_000_000)
-    return records.where("regionid IS NOT NULL AND timestamp IS NOT NULL").select(
-        *SILVER.key,
-        F.col("ingestion_timestamp").alias("received_at"),
-        F.round(age, 2).alias("age_hours"),
-        "intensity_forecast",
-        "intensity_index",
-        *FUELS,
-        F.when(is_good, number).alias("number"),
-        F.when(is_good, F.col("intensity_forecast") - before).alias("change"),
-        (is_good & (number == F.count(F.lit(1)).over(key))).alias("counts"),
-        F.coalesce("reasons", F.array().cast("array<string>")).alias("reasons"),
-        "response_id",
-        "position",
-    )
+    key = f"PARTITION BY {', '.join(SILVER.key)}, reasons IS NULL"
+    in_order = f"({key} ORDER BY ingestion_timestamp, response_id, position)"
+    age = f"({dialect.micros}(ingestion_timestamp) - {dialect.micros}(timestamp)) / 3600000000"
+    return f"""
+        SELECT {", ".join(SILVER.key)}, ingestion_timestamp AS received_at, round({age}, 2) AS age_hours,
+            intensity_forecast, intensity_index, {", ".join(FUELS)},
+            CASE WHEN reasons IS NULL THEN row_number() OVER {in_order} END AS number,
+            CASE WHEN reasons IS NULL THEN intensity_forecast - lag(intensity_forecast) OVER {in_order} END AS change,
+            reasons IS NULL AND row_number() OVER {in_order} = count(*) OVER ({key}) AS counts,
+            coalesce(reasons, {dialect.listed}()) AS reasons, response_id, position
+        FROM {{records}} WHERE regionid IS NOT NULL AND timestamp IS NOT NULL"""  # noqa: S608 (our own names)
 
 
-def by_age(judged: DataFrame) -> DataFrame:
+def _by_age(statements: str) -> str:
     """How large revisions are, by how long after a half-hour's start they came: one row per group of ages.
 
     ``answers`` that had one before, ``revised`` of them, and of those the mean and the largest absolute change of
     ``intensity_forecast``, gCO2/kWh.
     """
-    later = judged.where("change IS NOT NULL").withColumn("age_from", _group(F.col("age_hours")))
-    size = F.when(F.col("change") != 0, F.abs("change"))
-    return (
-        later.groupBy("age_from")
-        .agg(
-            F.count(F.lit(1)).alias("answers"),
-            F.count(size).alias("revised"),
-            F.round(F.avg(size), 2).alias("mean_change"),
-            F.max(size).alias("largest_change"),
-        )
-        .orderBy("age_from")
-    )
+    groups = " ".join(f"WHEN age_hours >= {low} THEN {low}" for low in reversed(AGES))
+    return f"""
+        SELECT age_from, count(*) AS answers, count(size) AS revised, round(avg(size), 2) AS mean_change,
+            max(size) AS largest_change
+        FROM (SELECT CASE {groups} ELSE -1 END AS age_from, CASE WHEN change <> 0 THEN abs(change) END AS size
+              FROM ({statements}) WHERE change IS NOT NULL)
+        GROUP BY age_from ORDER BY age_from"""  # noqa: S608 (our own names)
+
+
+def of_spark(bronze: DataFrame, *, rules: Rules = RULES) -> DataFrame:
+    """The statements of responses of Spark's."""
+    records = bronze.transform(checked, rules=rules)
+    return records.sparkSession.sql(_statements(_SPARK), records=records)
 
 
 @dataclass(frozen=True)
@@ -91,40 +98,55 @@ class Revisions:
 def find(
     settings: Settings, region: int, start: datetime, end: datetime, at: int | None = None, *, revised_only: bool = True
 ) -> Revisions:
-    """What the API stated about ``region`` in ``[start, end)``, as Bronze stood at a lake version (default: now).
+    """As :func:`of_state`, as the lake was at a lake version (default: as it is now)."""
+    state = states.newest(settings) if at is None else states.at_lake_version(settings, at)
+    return of_state(state, region, start, end, revised_only=revised_only)
+
+
+def of_state(
+    state: LakeVersion, region: int, start: datetime, end: datetime, *, revised_only: bool = True
+) -> Revisions:
+    """What the API stated about ``region`` in ``[start, end)``, as Bronze stood in a state of the lake.
 
     With ``revised_only`` the half-hours of which every good statement gives the same forecast are left out of the
     statements; the groups by age are always of all.
+
+    Raises:
+        UsageError: no such region.
+        QualityError: a body is not what was received.
     """
-    state = states.newest(settings) if at is None else states.at_lake_version(settings, at)
-    spark = session.open_session()
-    stated = statements(speaking_of(Store(spark, state.root), state, region, start, end))
-    stated = stated.where(
-        (F.col("regionid") == region) & (F.col("timestamp") >= F.lit(start)) & (F.col("timestamp") < F.lit(end))
-    ).persist()
-    try:
-        shown = stated.orderBy("timestamp", "received_at", "response_id", "position")
-        if revised_only:
-            moved = stated.where("change <> 0").select("timestamp").distinct()
-            shown = stated.join(moved, "timestamp", "left_semi").orderBy(
-                "timestamp", "received_at", "response_id", "position"
-            )
-        rows = session.rows(shown)
-        groups = session.rows(by_age(stated))
-    finally:
-        stated.unpersist()
+    within = f"regionid = {region} AND timestamp >= {_moment(start)} AND timestamp < {_moment(end)}"
+    stated = f"SELECT * FROM ({_statements(_DUCKDB)}) WHERE {within}"  # noqa: S608 (our own names)
+    moved = f"SELECT timestamp FROM ({stated}) WHERE change <> 0"  # noqa: S608 (our own names)
+    shown = f"{stated} AND timestamp IN ({moved})" if revised_only else stated
+    with closing(_records(state, region, start, end)) as records:
+        rows = records.query(f"{shown} ORDER BY {IN_ORDER}").to_pylist()
+        groups = records.query(_by_age(stated)).to_pylist()
     return Revisions(state, rows, groups)
 
 
-def speaking_of(store: Store, state: LakeVersion, region: int, start: datetime, end: datetime) -> DataFrame:
-    """The responses whose window may hold a half-hour of ``[start, end)`` for the region."""
-    bronze = integrity.checked(store.read(BRONZE, state.version(BRONZE)))
-    touches = (F.col("window_end") >= F.lit(start)) & (F.col("window_start") <= F.lit(end))
-    return bronze.where(touches & (F.col("regionid").isNull() | F.col("regionid").isin(region, 0)))
+def statements(state: LakeVersion, region: int, start: datetime, end: datetime) -> list[dict[str, Any]]:
+    """All that responses state about ``region`` in ``[start, end)``."""
+    return [dict(each) for each in of_state(state, region, start, end, revised_only=False).statements]
 
 
-def _group(age: Column) -> Column:
-    found = F.when(age >= AGES[-1], F.lit(AGES[-1]))
-    for low in reversed(AGES[:-1]):
-        found = found.when(age >= low, F.lit(low))
-    return found.otherwise(F.lit(-1))
+def speaking_of(region: int, start: datetime, end: datetime) -> str:
+    """The condition, in SQL, of the responses whose window may hold a half-hour of ``[start, end)`` for the region.
+
+    Raises:
+        UsageError: no such region.
+    """
+    if region not in {known.regionid for known in REGIONS}:
+        raise UsageError(f"--region is {region}; regions have the ids 1 to {len(REGIONS)}.")
+    touches = f"window_end >= {_moment(start)} AND window_start <= {_moment(end)}"
+    return f"{touches} AND (regionid IS NULL OR regionid IN ({region}, 0))"
+
+
+def _records(state: LakeVersion, region: int, start: datetime, end: datetime) -> LocalRecords:
+    """The checked records of the responses that may speak of the region in the range; the caller closes them."""
+    batch = Batch(state.snapshot(BRONZE), windows=(), pending=speaking_of(region, start, end))
+    return LocalRecords(Store(session.open_session, state.root), batch, RULES)
+
+
+def _moment(moment: datetime) -> str:
+    return f"TIMESTAMP '{moment:%Y-%m-%dT%H:%M:%S.%fZ}'"

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.history import manifests
 from lakehouse.lake import delta_log
 from lakehouse.lake.delta_log import Snapshot
+from lakehouse.lake.pinned import Tables
 from lakehouse.lake.tables import RUNS, TABLES, Table
 from lakehouse.settings import Settings
 
@@ -22,9 +24,20 @@ class LakeVersion:
     versions: Mapping[str, int]
     run: Mapping[str, Any]
 
+    @property
+    def tables(self) -> Tables:
+        """The same tables for whoever looks for one that may be missing."""
+        return Tables(self.root, self.versions, self.lake_version)
+
+    @property
+    def ended_at(self) -> datetime:
+        """When its run ended, by the machine's clock."""
+        stated = self.run.get("run_finished_at") or self.run["finished_at"]  # of a release as text
+        return datetime.fromisoformat(stated) if isinstance(stated, str) else stated.astimezone(UTC)
+
     def path(self, table: Table) -> str:
         """Where a table of this state stands."""
-        return f"{self.root.rstrip('/')}/{table.path}"
+        return self.tables.path(table)
 
     def holds(self, table: Table) -> bool:
         """Whether it has the table; one of an older release of this package lacks those declared since."""
@@ -80,6 +93,25 @@ def at_lake_version(settings: Settings, number: int | None = None) -> LakeVersio
     return LakeVersion(f"lake version {run['lake_version']}", run["lake_version"], settings.root, run["versions"], run)
 
 
+def at_time(settings: Settings, moment: datetime) -> LakeVersion:
+    """The newest lake version whose run had ended by a moment (aware).
+
+    Raises:
+        LakehouseError: there is no lake.
+        UsageError: no run had ended by then.
+    """
+    runs = delta_log.open_table(settings.path(RUNS.path))
+    by_then = f"finished_at <= TIMESTAMP '{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}'"
+    number = runs.highest("lake_version", by_then) if runs else None
+    if number is None:
+        first = at_lake_version(settings, 1)
+        raise UsageError(
+            f"No run of the lake at {settings.root} had ended by {moment:%Y-%m-%dT%H:%M:%SZ}; the first ended at "
+            f"{first.ended_at:%Y-%m-%dT%H:%M:%SZ}."
+        )
+    return at_lake_version(settings, number)
+
+
 def newest(settings: Settings) -> LakeVersion:
     """The lake as it is: every table at its newest version, whoever made it, after the newest run.
 
@@ -100,9 +132,17 @@ def of_release(settings: Settings, name: str) -> LakeVersion:
     Raises:
         UsageError: there is no such release.
     """
-    manifest = manifests.read(settings, name)
+    return _released(manifests.place(settings, name), manifests.read(settings, name))
+
+
+def of_release_folder(settings: Settings) -> LakeVersion | None:
+    """The release that the root itself is; None where it is a lake."""
+    return _released(settings.root, manifests.at(settings.root)) if manifests.is_at(settings.root) else None
+
+
+def _released(folder: str, manifest: Mapping[str, Any]) -> LakeVersion:
     versions = {table: about["copied_version"] for table, about in manifest["tables"].items()}
-    return LakeVersion(f"release {name}", manifest["lake_version"], manifests.place(settings, name), versions, manifest)
+    return LakeVersion(f"release {manifest['release']}", manifest["lake_version"], folder, versions, manifest)
 
 
 def resolve_version(settings: Settings, name: str) -> LakeVersion:

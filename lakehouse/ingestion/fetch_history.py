@@ -13,6 +13,7 @@ from lakehouse.ingestion.coverage import CLOCK_TOLERANCE, FetchLog
 from lakehouse.ingestion.source import SIMULATED
 from lakehouse.lake import delta_log
 from lakehouse.lake.delta_log import Snapshot
+from lakehouse.lake.pinned import Tables
 from lakehouse.lake.tables import BRONZE, RUNS
 from lakehouse.settings import Settings
 from lakehouse.windows import FIRST_SLOT, MICROSECOND, Span, Window, floor, moment, number, numbers, slot
@@ -73,9 +74,14 @@ class FetchHistory:
 
 def read(settings: Settings) -> FetchHistory:
     """Read it; a lake that does not exist holds nothing."""
-    bronze = delta_log.open_table(settings.path(BRONZE.path))
-    runs = delta_log.open_table(settings.path(RUNS.path))
-    done = sorted(_rows(runs, "lake_version", "lake_clock", "failed_windows"), key=lambda row: row["lake_version"])
+    return of_tables(Tables(settings.root))
+
+
+def of_tables(tables: Tables) -> FetchHistory:
+    """As :func:`read`, of tables that may be pinned."""
+    bronze, runs = tables.open(BRONZE), tables.open(RUNS)
+    done = runs.rows(["lake_version", "lake_clock", "failed_windows"], tables.runs).to_pylist() if runs else []
+    done.sort(key=lambda row: row["lake_version"])
     known = FetchHistory(
         lost=tuple(
             FailedWindow(Window(window["window_start"], window["window_end"]).span(), window["error"])

@@ -16,7 +16,8 @@ from lakehouse.ingestion.coverage import Coverage, coverage
 from lakehouse.ingestion.fetch_history import FetchHistory
 from lakehouse.ingestion.planning import FIRST_LOAD, outside
 from lakehouse.ingestion.silver_coverage import QuarantinedRecord, SilverCoverage
-from lakehouse.lake import delta_log, losses
+from lakehouse.lake import losses
+from lakehouse.lake.pinned import Tables
 from lakehouse.lake.tables import SILVER
 from lakehouse.settings import Settings
 from lakehouse.windows import FIRST_SLOT, HALF_HOUR, Span, floor, joined, spans
@@ -80,28 +81,34 @@ class GapReport:
 
 
 def find(settings: Settings, start: datetime | None, end: datetime | None) -> GapReport:
+    """As :func:`of_tables`, of the lake as it is now."""
+    return of_tables(Tables(settings.root), start, end, machine_clock())
+
+
+def of_tables(tables: Tables, start: datetime | None, end: datetime | None, machine: datetime) -> GapReport:
     """The gaps of ``[start, end)``; by default of the lake's range: from the oldest half-hour asked for to now.
 
-    A region of a half-hour can be told missing only where Silver has looked at the answer.
+    ``machine``: what the machine's clock says, or said when tables that are pinned were new. A region of a half-hour
+    can be told missing only where Silver has looked at the answer.
 
     Raises:
         UsageError: the range is empty.
         LossError: Silver has lost data files, so what is missing cannot be told.
     """
-    if table := delta_log.open_table(settings.path(SILVER.path)):
+    if table := tables.open(SILVER):
         losses.check_files(table, SILVER, "run `lakehouse silver`, which builds the table anew from Bronze")
-    known = fetch_history.read(settings)
-    now = known.now(machine_clock())
+    known = fetch_history.of_tables(tables)
+    now = known.now(machine)
     everything = _range(known, start, end, now)
     if note := outside(start, end, now):
         log.warning(note)
     # Half-hours after this are all alike, and there may be millions of them.
     span = everything.clip(everything.start, max(everything.start, floor(now) + AHEAD))
-    silver = silver_coverage.read(settings, span)
+    silver = silver_coverage.read(tables, span)
     consumed = known.fetch_log.up_to(silver.landing)
     received = coverage(span, known.fetch_log)
     lacking = _lacking(received if consumed is known.fetch_log else coverage(span, consumed), silver)
-    refused = list(silver_coverage.quarantined_records(settings)) if lacking else []
+    refused = list(silver_coverage.quarantined_records(tables)) if lacking else []
     gaps = [*_unanswered(received, known, silver, now), *_partial(lacking, refused)]
     gaps = sorted(_with_the_rest(gaps, Span(span.end, everything.end)), key=_order)
     return GapReport(everything, tuple(gaps), len(known.fetch_log.about(span)) - len(consumed.about(span)))
@@ -121,7 +128,9 @@ def _with_the_rest(gaps: list[Gap], later: Span) -> Iterator[Gap]:
 def _range(known: FetchHistory, start: datetime | None, end: datetime | None, now: datetime) -> Span:
     last = floor(now) if end is None else end
     if start is not None and start >= last:
-        raise UsageError(f"--from {start:%Y-%m-%dT%H:%MZ} is not before --to {last:%Y-%m-%dT%H:%MZ}.")
+        raise UsageError(
+            f"The range begins at {start:%Y-%m-%dT%H:%MZ}, which is not before its end, {last:%Y-%m-%dT%H:%MZ}."
+        )
     first = max(start or known.oldest(now) or floor(now).replace(hour=0, minute=0) - FIRST_LOAD, FIRST_SLOT)
     return Span(first, max(first, last))
 

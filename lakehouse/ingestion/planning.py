@@ -16,6 +16,7 @@ from lakehouse.ingestion.bronze import PERIOD_FORM
 from lakehouse.ingestion.coverage import CLOCK_TOLERANCE, Policy, Reason, to_fetch
 from lakehouse.ingestion.fetch_history import FetchHistory
 from lakehouse.ingestion.source import Source, check_source, simulator_here
+from lakehouse.lake.pinned import Tables
 from lakehouse.settings import PUBLIC_API, Settings
 from lakehouse.windows import FIRST_SLOT, HALF_HOUR, MICROSECOND, Span, Window, floor, micros, plan
 
@@ -103,7 +104,8 @@ def _warn_of_receptions_ahead(known: FetchHistory, now: datetime) -> None:
 
 
 def _due(wanted: Span, known: FetchHistory, source: Source, settings: Settings) -> dict[Reason, list[Span]]:
-    received = known.fetch_log.without(silver_coverage.half_hours_without_records(settings, wanted, known.fetch_log))
+    without = silver_coverage.half_hours_without_records(Tables(settings.root), wanted, known.fetch_log)
+    received = known.fetch_log.without(without)
     received = received.as_of(micros(source.now) + CLOCK_TOLERANCE)
     return to_fetch(wanted, received, now=source.now, policy=policy(settings))
 

@@ -8,8 +8,8 @@ from lakehouse.ingestion.bronze import start_of
 from lakehouse.ingestion.coverage import FetchLog, coverage
 from lakehouse.lake import delta_log, watermarks
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.tables import BRONZE, QUARANTINE, REGIONS, SILVER, Table
-from lakehouse.settings import Settings
+from lakehouse.lake.pinned import Tables
+from lakehouse.lake.tables import BRONZE, QUARANTINE, REGIONS, SILVER
 from lakehouse.windows import HALF_HOUR, Span, Window, number, slot
 
 ALL = frozenset(region.regionid for region in REGIONS)
@@ -43,16 +43,16 @@ class SilverCoverage:
                 place = self.whole.find(0, place + 1, end)
 
 
-def read(settings: Settings, span: Span) -> SilverCoverage:
+def read(tables: Tables, span: Span) -> SilverCoverage:
     """Silver over a span; without a table, or where it has lost data files, it is said to hold nothing.
 
     Files say how many rows they have and from when to when. Silver has a key once, so where they have a row for each
     region of each half-hour between, nothing is missing; only the rows of the others are looked at.
     """
-    silver = delta_log.open_table(settings.path(SILVER.path))
+    silver = tables.open(SILVER)
     if silver is None or silver.lost_files or not len(span):
         return SilverCoverage(span, 0, bytes(len(span)), {})
-    landing = _watermark(settings, silver)
+    landing = _watermark(tables, silver)
     offset = number(span.start)
     whole = bytearray(len(span))
     unsure: list[tuple[int, int]] = []
@@ -72,25 +72,15 @@ def read(settings: Settings, span: Span) -> SilverCoverage:
     return SilverCoverage(span, landing, bytes(whole), lacking)
 
 
-@dataclass(frozen=True)
-class _Places:
-    """See ``watermarks.Places``."""
-
-    settings: Settings
-
-    def path(self, table: Table) -> str:
-        return self.settings.path(table.path)
-
-
-def _watermark(settings: Settings, silver: Snapshot) -> int:
+def _watermark(tables: Tables, silver: Snapshot) -> int:
     """The last landing that Silver would not look at again, 0 when it would look at all of them."""
-    bronze, quarantine = (delta_log.open_table(settings.path(table.path)) for table in (BRONZE, QUARANTINE))
+    bronze, quarantine = tables.open(BRONZE), tables.open(QUARANTINE)
     if bronze is None or quarantine is None:
         return 0
-    return watermarks.landing(_Places(settings), silver, bronze, quarantine) or 0
+    return watermarks.landing(tables, silver, bronze, quarantine, tables.runs) or 0
 
 
-def half_hours_without_records(settings: Settings, span: Span, fetches: FetchLog) -> set[datetime]:
+def half_hours_without_records(tables: Tables, span: Span, fetches: FetchLog) -> set[datetime]:
     """The half-hours of which imported answers are said to hold records, though Silver has found none to read.
 
     (What is imported today is looked at before it is received; older releases believed every ``from``.)
@@ -98,14 +88,12 @@ def half_hours_without_records(settings: Settings, span: Span, fetches: FetchLog
     files = fetches.about(span).imported()
     if not len(files):
         return set()
-    silver = read(settings, span)
+    silver = read(tables, span)
     imported = coverage(span, files.up_to(silver.landing)).held()
     without = {slot for slot, missing in silver.missing(imported) if missing == ALL}
     if without:
         without -= {
-            each.span.start
-            for each in quarantined_records(settings)
-            if each.is_placed and "readable" not in each.reasons
+            each.span.start for each in quarantined_records(tables) if each.is_placed and "readable" not in each.reasons
         }
     return without
 
@@ -172,11 +160,11 @@ class QuarantinedRecord:
     is_placed: bool
 
 
-def quarantined_records(settings: Settings) -> Iterator[QuarantinedRecord]:
+def quarantined_records(tables: Tables) -> Iterator[QuarantinedRecord]:
     """The records in quarantine; one without a readable half-hour stands in all of its response's window."""
-    quarantine = delta_log.open_table(settings.path(QUARANTINE.path))
+    quarantine = tables.open(QUARANTINE)
     rows = quarantine.rows(["response_id", "regionid", "period_from", "reasons"]).to_pylist() if quarantine else []
-    windows = _windows(settings) if any(_slot(row["period_from"]) is None for row in rows) else {}
+    windows = _windows(tables) if any(_slot(row["period_from"]) is None for row in rows) else {}
     for row in rows:
         slot = _slot(row["period_from"])
         span = windows.get(row["response_id"]) if slot is None else Span(slot, slot + HALF_HOUR)
@@ -186,8 +174,8 @@ def quarantined_records(settings: Settings) -> Iterator[QuarantinedRecord]:
             yield QuarantinedRecord(span, regionid, tuple(row["reasons"]), is_placed=slot is not None)
 
 
-def _windows(settings: Settings) -> dict[str, Span]:
-    bronze = delta_log.open_table(settings.path(BRONZE.path))
+def _windows(tables: Tables) -> dict[str, Span]:
+    bronze = tables.open(BRONZE)
     rows = bronze.rows(["response_id", "window_start", "window_end"]).to_pylist() if bronze else []
     return {row["response_id"]: Window(row["window_start"], row["window_end"]).span() for row in rows}
 

@@ -29,10 +29,11 @@ class FeedError(LakehouseError):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One table at one version."""
+    """One table at one version; ``is_pinned``: it was asked for by its number, and newer ones may be there."""
 
     path: str
     table: DeltaTable
+    is_pinned: bool = False
 
     @property
     def pin(self) -> Pin:
@@ -69,14 +70,21 @@ class Snapshot:
         """As :meth:`rows`, in the table's own types: for some thousand rows, each scan of Spark's takes longer."""
         return self.cast_to_schema(self.rows(columns, where))
 
-    def stream_arrow(self, columns: Sequence[str], where: str | None = None) -> pa.RecordBatchReader:
-        """As :meth:`read_arrow`, batch by batch while they are consumed, so that no memory has to hold them all."""
+    def stream_arrow(
+        self, columns: Sequence[str], where: str | None = None, order: Sequence[str] = ()
+    ) -> pa.RecordBatchReader:
+        """As :meth:`read_arrow`, batch by batch while they are consumed, so that no memory has to hold them all.
+
+        With ``order``, columns to sort by, it has to.
+        """
         types = self.arrow_types()
         schema = pa.schema([(name, types[name]) for name in columns])
 
         def batches() -> Iterator[pa.RecordBatch]:
             with _reading(self):
-                for batch in pa.RecordBatchReader.from_stream(_executed(_select(columns, where), {"rows": self})):
+                for batch in pa.RecordBatchReader.from_stream(
+                    _executed(_select(columns, where, order), {"rows": self})
+                ):
                     yield batch.cast(schema)
 
         return pa.RecordBatchReader.from_batches(schema, batches())
@@ -96,7 +104,7 @@ class Snapshot:
 
         None if they cannot be told: a file without statistics, or a table that only newer readers understand.
         """
-        actions = pa.table(self.table.get_add_actions(flatten=True))
+        actions = _table(self.table.get_add_actions(flatten=True))
         names = (f"min.{column}", f"max.{column}", "num_records")
         if self.table.protocol().min_reader_version > 1 or not set(names) <= set(actions.column_names):
             return None
@@ -111,12 +119,19 @@ class Snapshot:
 
     def history(self, since: int = -1) -> list[dict[str, Any]]:
         """Commits newest first, from this version down to the one after ``since``, as far as the log reaches."""
-        wanted = max(1, self.version - since)
-        return [entry for entry in self.table.history(wanted) if int(entry["version"]) <= self.version]
+        return self._commits(max(1, self.version - since))
 
     def newest_commits(self, count: int = 25) -> list[dict[str, Any]]:
-        """The newest ``count`` commits, newest first."""
-        return self.table.history(count)
+        """The newest ``count`` commits up to this version, newest first."""
+        return self._commits(count)
+
+    def _commits(self, count: int) -> list[dict[str, Any]]:
+        """Of a table opened at an older version delta-rs gives the newest commits and numbers them from there down:
+        so the newest version is asked, and the commits after ours are left out.
+        """
+        log = DeltaTable(_uri(self.path)) if self.is_pinned else self.table
+        found = log.history(log.version() - self.version + count)
+        return [entry for entry in found if 0 <= int(entry["version"]) <= self.version]
 
     def rows(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
         """The named columns of every row, or of those that meet a condition in SQL.
@@ -134,7 +149,7 @@ class Snapshot:
         """
         try:
             feed = self.table.load_cdf(starting_version=since + 1, ending_version=self.version, columns=list(columns))
-            rows = pa.table(feed.read_all()).select(list(columns))
+            rows = _table(feed).select(list(columns))
         except Exception as error:
             raise FeedError(
                 f"The changes of {self.path} after version {since} cannot be read: {_reason(error)}"
@@ -158,7 +173,7 @@ class Snapshot:
         first = int(made[-1]["version"])
         try:
             feed = self.table.load_cdf(starting_version=first, ending_version=self.version, columns=names)
-            return pa.table(feed.read_all()).select(names).cast(schema)
+            return _table(feed).select(names).cast(schema)
         except Exception as error:
             raise FeedError(
                 f"The updates of {self.path} since version {first} cannot be read: {_reason(error)}"
@@ -176,10 +191,11 @@ class Snapshot:
         query = f"SELECT {value} AS value FROM rows" + (f" WHERE {where}" if where else "")  # noqa: S608 (our own names)
         return self._asked(query).column("value").to_pylist()[0]
 
-    def newest_rows(self, columns: Sequence[str], by: str, limit: int) -> list[dict[str, Any]]:
+    def newest_rows(
+        self, columns: Sequence[str], by: str, limit: int, where: str | None = None
+    ) -> list[dict[str, Any]]:
         """The named columns of the ``limit`` rows with the highest ``by``, highest first."""
-        names = ", ".join(f'"{name}"' for name in columns)
-        query = f'SELECT {names} FROM rows ORDER BY "{by}" DESC LIMIT {int(limit)}'  # noqa: S608 (our own names)
+        query = f'{_select(columns, where)} ORDER BY "{by}" DESC LIMIT {int(limit)}'
         found: list[dict[str, Any]] = self._asked(query).to_pylist()
         return found
 
@@ -189,7 +205,7 @@ class Snapshot:
     @cached_property
     def lost_files(self) -> tuple[str, ...]:
         """The data files of this version that are gone, or not of the size that the log says."""
-        actions = pa.table(self.table.get_add_actions(flatten=True))
+        actions = _table(self.table.get_add_actions(flatten=True))
         there = files.sizes(self.path) or {}
         stated = zip(actions.column("path").to_pylist(), actions.column("size_bytes").to_pylist(), strict=True)
         return tuple(sorted(name for name, size in stated if "/" not in name and there.get(name) != size))
@@ -201,7 +217,7 @@ class Snapshot:
 
     def totals(self) -> Mapping[str, int]:
         """Files, rows and bytes, from the log's statistics alone."""
-        actions = pa.table(self.table.get_add_actions(flatten=True))
+        actions = _table(self.table.get_add_actions(flatten=True))
         names = set(actions.column_names)
 
         records = actions.column("num_records").to_pylist() if "num_records" in names else []
@@ -215,15 +231,21 @@ def _metrics(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     return entry.get("operationMetrics") or {}
 
 
-def _select(columns: Sequence[str], where: str | None) -> str:
-    names = ", ".join(f'"{name}"' for name in columns)
-    return f"SELECT {names} FROM rows" + (f" WHERE {where}" if where else "")  # noqa: S608 (our own names)
+def _table(stream: Any) -> pa.Table:
+    """What delta-rs gives, read as a whole. (``pa.table`` would load pandas, where it is installed: half a second.)"""
+    return pa.RecordBatchReader.from_stream(stream).read_all()
+
+
+def _select(columns: Sequence[str], where: str | None, order: Sequence[str] = ()) -> str:
+    names, sorted_by = (", ".join(f'"{name}"' for name in listed) for listed in (columns, order))
+    query = f"SELECT {names} FROM rows" + (f" WHERE {where}" if where else "")  # noqa: S608 (our own names)
+    return f"{query} ORDER BY {sorted_by}" if sorted_by else query
 
 
 def query_datafusion(query: str, **tables: Snapshot) -> pa.Table:
     """The answer to a query in DataFusion's SQL over tables by the given names."""
     with _reading(*tables.values()):
-        return pa.table(_executed(query, tables).read_all())
+        return _table(_executed(query, tables))
 
 
 def _executed(query: str, tables: Mapping[str, Snapshot]) -> Any:
@@ -292,6 +314,11 @@ def _as_arrow(value: Any, type_: pa.DataType) -> Any:
     return value
 
 
+def _uri(path: str) -> str:
+    """A path as delta-rs takes it."""
+    return path.replace("s3a://", "s3://", 1)
+
+
 def open_table(path: str, version: int | None = None) -> Snapshot | None:
     """The table at ``path``, at ``version`` or its newest; None when there is no table.
 
@@ -299,7 +326,7 @@ def open_table(path: str, version: int | None = None) -> Snapshot | None:
         LakehouseError: the log is there but cannot be read, or holds no such version; it says what to do.
     """
     try:
-        found = Snapshot(path, DeltaTable(path.replace("s3a://", "s3://", 1), version=version))
+        found = Snapshot(path, DeltaTable(_uri(path), version=version), version is not None)
     except TableNotFoundError:
         return None
     except (DeltaError, OSError) as error:

@@ -1,7 +1,7 @@
 """Every Delta table declared once: path, columns, key, checks, comments and properties.
 
-Types are Spark SQL DDL. What a column means and its unit stand in its comment, which goes into the table itself
-and into the data dictionary.
+Types are Spark SQL DDL. What a column means stands in its comment, which goes into the table itself and into the data
+dictionary. A quantity has its unit beside that, for programs; its comment names the same unit or counts in it.
 """
 
 from collections.abc import Mapping
@@ -19,18 +19,21 @@ PERIODS_PER_DAY = 48
 
 SCHEMA_PROPERTY = "lakehouse.schema"
 """Table property: the number of the declaration that a table was made by, or brought up to (``upgrades``)."""
+GRAMS, PERCENT, HALF_HOURS, DAYS = "gCO2/kWh", "percent", "half-hours", "days"
+"""Units of columns; percent is of a region's generation, imports included."""
 FOREVER = "interval 36500 days"
 """Delta refuses versions older than a table's retention, vacuumed or not; a hundred years means never."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its Spark SQL type, meaning (with unit) and whether it may be null."""
+    """One column: its Spark SQL type, meaning, whether it may be null, and the unit where it is a quantity."""
 
     name: str
     type: str
     comment: str
     nullable: bool = False
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Table:
     ``indexed``: the columns that files keep statistics of, none for all; they cost time with every row that is written.
     ``clustered_by``: the column that files are laid out by, so that a MERGE of neighbours reads few of them.
     ``in_commit_timestamps``: commits carry their time, so that it survives a copy; delta-rs cannot write such tables.
+    ``alias``: what people call it inside its schema. ``time``: the column by which a reader asks for a range.
     """
 
     name: str
@@ -54,6 +58,8 @@ class Table:
     indexed: tuple[str, ...] = ()
     clustered_by: str = ""
     schema: int = 1
+    alias: str = ""
+    time: str = ""
 
     @property
     def path(self) -> str:
@@ -105,7 +111,13 @@ class Table:
 
 def _fuel_columns(type_: str, what: str) -> tuple[Column, ...]:
     return tuple(
-        Column(f"fuel_{fuel}", type_, f"{what} from {fuel}, percent of generation", nullable=fuel in LATER_FUELS)
+        Column(
+            f"fuel_{fuel}",
+            type_,
+            f"{what} from {fuel}, {PERCENT} of generation",
+            nullable=fuel in LATER_FUELS,
+            unit=PERCENT,
+        )
         for fuel in KNOWN_FUELS
     )
 
@@ -113,6 +125,8 @@ def _fuel_columns(type_: str, what: str) -> tuple[Column, ...]:
 BRONZE = Table(
     name="bronze.regional_intensity",
     comment="API responses exactly as they were received, one row per response; append-only, never pruned",
+    alias="responses",
+    time="ingestion_timestamp",
     key=("response_id",),
     append_only=True,
     columns=(
@@ -128,7 +142,7 @@ BRONZE = Table(
         Column("attempts", "INT", "Requests it took until this answer came"),
         Column("body", "BINARY", "The body, decompressed, byte for byte"),
         Column("body_sha256", "STRING", "SHA-256 of the body, hexadecimal"),
-        Column("n_periods", "INT", "Half-hours in the body; 0 for an empty answer"),
+        Column("n_periods", "INT", "Half-hours in the body; 0 for an empty answer", unit=HALF_HOURS),
         Column("absent", "ARRAY<TIMESTAMP>", "Half-hours of the window (their starts) of which it has no record"),
         Column("ingestion_timestamp", "TIMESTAMP", "When it was received, by the lake's clock, UTC"),
         Column("landing", "BIGINT", "Number of the commit that brought it, rising by one"),
@@ -141,6 +155,8 @@ BRONZE = Table(
 SILVER = Table(
     name="silver.regional_half_hourly",
     comment="The newest good value of every half-hour and region",
+    alias="half_hours",
+    time="timestamp",
     key=("regionid", "timestamp"),
     clustered_by="timestamp",
     provenance=("response_id", "ingestion_timestamp"),
@@ -150,7 +166,7 @@ SILVER = Table(
         Column("timestamp", "TIMESTAMP", "Start of the half-hour, UTC"),
         Column("shortname", "STRING", "Name of the region as the API gave it"),
         Column("dno", "STRING", "Distribution network operator as the API gave it"),
-        Column("intensity_forecast", "INT", "Forecast carbon intensity, gCO2/kWh"),
+        Column("intensity_forecast", "INT", f"Forecast carbon intensity, {GRAMS}", unit=GRAMS),
         Column("intensity_index", "STRING", "Label of the intensity: very low, low, moderate, high, very high"),
         *_fuel_columns("DECIMAL(5,2)", "Share"),
         Column(
@@ -168,6 +184,7 @@ SILVER = Table(
 QUARANTINE = Table(
     name="silver.quarantine",
     comment="Records that broke a rule, with the reasons; one row per record",
+    time="ingestion_timestamp",
     key=("response_id", "position"),
     clustered_by="response_id",
     columns=(
@@ -185,6 +202,8 @@ QUARANTINE = Table(
 GOLD = Table(
     name="gold.carbon_intensity_daily",
     comment="One row per region and UTC day",
+    alias="daily",
+    time="date_recorded",
     key=("regionid", "date_recorded"),
     clustered_by="date_recorded",
     indexed=("regionid", "date_recorded"),
@@ -193,14 +212,16 @@ GOLD = Table(
         Column("date_recorded", "DATE", "UTC day of the half-hours' starts"),
         Column("shortname", "STRING", "Name of the region in the day's last half-hour"),
         Column("dno", "STRING", "Network operator in the day's last half-hour"),
-        Column("intensity_avg", "DECIMAL(10,2)", "Mean forecast intensity, gCO2/kWh, rounded once, half up"),
+        Column(
+            "intensity_avg", "DECIMAL(10,2)", f"Mean forecast intensity, {GRAMS}, rounded once, half up", unit=GRAMS
+        ),
         Column("index_mode", "STRING", "Most frequent label of the day; of equals the more severe"),
         *_fuel_columns("DECIMAL(10,2)", "Mean share"),
-        Column("n_periods", "INT", "Half-hours that the day's figures rest on"),
-        Column("n_expected", "INT", "Half-hours of a whole day: 48"),
+        Column("n_periods", "INT", "Half-hours that the day's figures rest on", unit=HALF_HOURS),
+        Column("n_expected", "INT", "Half-hours of a whole day: 48", unit=HALF_HOURS),
         Column("is_complete", "BOOLEAN", "Whether all 48 half-hours are there"),
-        Column("intensity_min", "INT", "Lowest half-hour of the day, gCO2/kWh"),
-        Column("intensity_max", "INT", "Highest half-hour of the day, gCO2/kWh"),
+        Column("intensity_min", "INT", f"Lowest half-hour of the day, {GRAMS}", unit=GRAMS),
+        Column("intensity_max", "INT", f"Highest half-hour of the day, {GRAMS}", unit=GRAMS),
     ),
     checks={
         "region_known": "regionid BETWEEN 1 AND 18",
@@ -213,6 +234,7 @@ GOLD = Table(
 DIM_REGION = Table(
     name="gold.dim_region",
     comment="One row per region",
+    alias="regions",
     key=("regionid",),
     clustered_by="regionid",
     columns=(
@@ -231,6 +253,8 @@ DIM_REGION = Table(
 INTENSITY_PROFILE = Table(
     name="gold.intensity_profile",
     comment="One row per region, UTC month and half-hour of the day: what that half-hour is like in that month",
+    alias="profile",
+    time="month",
     key=("regionid", "month", "half_hour"),
     indexed=("regionid", "month"),
     clustered_by="month",
@@ -238,10 +262,12 @@ INTENSITY_PROFILE = Table(
         Column("regionid", "INT", "Region, 1 to 18; see gold.dim_region"),
         Column("month", "DATE", "First day of the UTC month"),
         Column("half_hour", "SMALLINT", "Half-hour of the UTC day, 0 (from 00:00) to 47 (from 23:30)"),
-        Column("n_days", "INT", "Days of the month that have this half-hour"),
-        Column("intensity_avg", "DECIMAL(10,2)", "Mean forecast intensity, gCO2/kWh, rounded once, half up"),
-        Column("intensity_min", "INT", "Lowest forecast of these half-hours, gCO2/kWh"),
-        Column("intensity_max", "INT", "Highest forecast of these half-hours, gCO2/kWh"),
+        Column("n_days", "INT", "Days of the month that have this half-hour", unit=DAYS),
+        Column(
+            "intensity_avg", "DECIMAL(10,2)", f"Mean forecast intensity, {GRAMS}, rounded once, half up", unit=GRAMS
+        ),
+        Column("intensity_min", "INT", f"Lowest forecast of these half-hours, {GRAMS}", unit=GRAMS),
+        Column("intensity_max", "INT", f"Highest forecast of these half-hours, {GRAMS}", unit=GRAMS),
     ),
     checks={
         "region_known": "regionid BETWEEN 1 AND 18",
@@ -255,18 +281,22 @@ INTENSITY_PROFILE = Table(
 GOLD_MONTHLY = Table(
     name="gold.carbon_intensity_monthly",
     comment="One row per region and UTC month, from its half-hours",
+    alias="monthly",
+    time="month",
     key=("regionid", "month"),
     indexed=("regionid", "month"),
     clustered_by="month",
     columns=(
         Column("regionid", "INT", "Region, 1 to 18; see gold.dim_region"),
         Column("month", "DATE", "First day of the UTC month"),
-        Column("n_days", "INT", "Days with at least one half-hour"),
-        Column("n_complete_days", "INT", "Days with all 48 half-hours"),
-        Column("n_periods", "INT", "Half-hours that the month's figures rest on"),
-        Column("intensity_avg", "DECIMAL(10,2)", "Mean forecast intensity, gCO2/kWh, rounded once, half up"),
-        Column("intensity_min", "INT", "Lowest half-hour of the month, gCO2/kWh"),
-        Column("intensity_max", "INT", "Highest half-hour of the month, gCO2/kWh"),
+        Column("n_days", "INT", "Days with at least one half-hour", unit=DAYS),
+        Column("n_complete_days", "INT", "Days with all 48 half-hours", unit=DAYS),
+        Column("n_periods", "INT", "Half-hours that the month's figures rest on", unit=HALF_HOURS),
+        Column(
+            "intensity_avg", "DECIMAL(10,2)", f"Mean forecast intensity, {GRAMS}, rounded once, half up", unit=GRAMS
+        ),
+        Column("intensity_min", "INT", f"Lowest half-hour of the month, {GRAMS}", unit=GRAMS),
+        Column("intensity_max", "INT", f"Highest half-hour of the month, {GRAMS}", unit=GRAMS),
         *_fuel_columns("DECIMAL(10,2)", "Mean share"),
     ),
     checks={
@@ -286,6 +316,7 @@ _STAGE = (
 RUNS = Table(
     name="ops.runs",
     comment="One row per run, written last; its number is the lake version",
+    time="finished_at",
     key=("run_id",),
     append_only=True,
     in_commit_timestamps=False,  # its rows say when; a run that finds nothing to do writes this row without a JVM

@@ -28,10 +28,15 @@ class Places(Protocol):
         """Where a table stands."""
 
 
-def landing(store: Places, table: Snapshot, bronze: Snapshot, quarantine: Snapshot) -> int | None:
-    """The last landing that Silver and the quarantine surely contain, None when all of Bronze has to be looked at."""
+def landing(
+    store: Places, table: Snapshot, bronze: Snapshot, quarantine: Snapshot, runs: str | None = None
+) -> int | None:
+    """The last landing that Silver and the quarantine surely contain, None when all of Bronze has to be looked at.
+
+    ``runs``: the condition, in SQL, of the runs that are asked; by default all.
+    """
     found = None
-    for account in _accounts(store, SILVER, table, "silver"):
+    for account in _accounts(store, SILVER, table, "silver", runs):
         read, quarantined = account.reads.get(BRONZE.name), account.reads.get(QUARANTINE.name)
         if read is None or quarantined is None or account.landing is None:
             continue
@@ -69,13 +74,13 @@ def consumed(store: Places, table: Table, now: Snapshot, stage: str) -> int | No
     return latest.landing if latest else None
 
 
-def _accounts(store: Places, table: Table, now: Snapshot, stage: str) -> Iterator[Commit]:
+def _accounts(store: Places, table: Table, now: Snapshot, stage: str, among: str | None = None) -> Iterator[Commit]:
     """What counts of the table itself: its newest data commit's account, then those of the newest runs."""
     own = commits.newest_data_commit(now.newest_commits(), stage)
     if own is not None and own.schema == table.schema:
         yield own
     runs = delta_log.open_table(store.path(RUNS))
-    rows = runs.newest_rows(["stages"], "lake_version", RUNS_ASKED) if runs else []
+    rows = runs.newest_rows(["stages"], "lake_version", RUNS_ASKED, among) if runs else []
     for row in rows:
         for done in row["stages"]:
             account = commits.parse(done["account"])

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from lakehouse.history import citations
 from lakehouse.history.ages import AGES
 from lakehouse.history.states import LakeVersion
 from lakehouse.ingestion import gaps
 from lakehouse.ingestion.gaps import Cause
 from lakehouse.ingestion.source import SIMULATED
-from lakehouse.lake import delta_log, duck
+from lakehouse.lake import duck
 from lakehouse.lake.delta_log import FeedError
 from lakehouse.lake.tables import BRONZE, QUARANTINE, RUNS, SILVER, TABLES
-from lakehouse.settings import Settings
 
 REVISED = """
     SELECT regionid, age, count(*) AS n, sum(size) AS total, max(size) AS highest
@@ -27,10 +27,10 @@ REVISED = """
 """How often and by how much (g) a region's forecasts were corrected, by age in hours since the half-hour's start."""
 
 
-def missing(settings: Settings, state: LakeVersion, first: date, last: date) -> list[dict[str, Any]]:
+def missing(state: LakeVersion, first: date, last: date) -> list[dict[str, Any]]:
     """One row per gap between two days, both included: from, to (exclusive), half-hours, cause, regions, detail."""
     start, end = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (first, last + timedelta(days=1)))
-    found = gaps.find(settings.model_copy(update={"root": state.root}), start, end)
+    found = gaps.of_tables(state.tables, start, end, state.ended_at)
     rows = [gap.row() for gap in found.gaps if gap.cause is not Cause.FUTURE]
     shown = ("half_hours", "cause", "regions", "detail")
     return [
@@ -63,43 +63,37 @@ def revised(state: LakeVersion) -> dict[str, Any]:
     return {"told": "", "of": found}
 
 
-def provenance(settings: Settings, state: LakeVersion) -> dict[str, Any]:
+def provenance(state: LakeVersion) -> dict[str, Any]:
     """What the page rests on: the state, its run, every table's version and rows, checks, source and citation."""
     tables = [table for table in TABLES if state.holds(table) and table is not RUNS]
     source = state.snapshot(BRONZE).highest("source") or ""
+    code = state.run.get("made_by") or state.run["code_version"]
     return {
         "state": state.name,
         "lake_version": state.lake_version,
-        "run": _run(state.run),
+        "run": {"id": state.run["run_id"], "code": code, "finished_at": f"{state.ended_at:%Y-%m-%dT%H:%M:%SZ}"},
         "tables": [
             {"table": table.name, "version": state.version(table), "rows": state.snapshot(table).totals()["rows"]}
             for table in tables
         ],
-        "checks": _checks(settings, state),
+        "checks": _checks(state),
         "quarantined": state.snapshot(QUARANTINE).totals()["rows"],
         "source": source,
         "is_simulated": source.startswith(SIMULATED),
+        "citation": citations.of_state(state),
         "release": _release(state.run),
     }
 
 
-def _run(run: Mapping[str, Any]) -> dict[str, str]:
-    """The run that made the state; a release names its own."""
-    finished = run.get("run_finished_at") or run["finished_at"].isoformat()
-    return {"id": run["run_id"], "code": run.get("made_by") or run["code_version"], "finished_at": finished[:19] + "Z"}
-
-
 def _release(run: Mapping[str, Any]) -> dict[str, str] | None:
-    names = ("release", "created_at", "note", "checksum", "citation")
-    return {name: run[name] for name in names} if "release" in run else None
+    return {name: run[name] for name in ("created_at", "note", "checksum")} if "release" in run else None
 
 
-def _checks(settings: Settings, state: LakeVersion) -> dict[str, Any]:
+def _checks(state: LakeVersion) -> dict[str, Any]:
     """The rules' results in the newest run, up to the state's, that judged records: none before the first."""
-    place = state.path(RUNS) if "release" in state.run else settings.path(RUNS.path)
-    runs = delta_log.open_table(place)
-    where = f"lake_version <= {state.lake_version} AND cardinality(quality) > 0"
-    newest = None if runs is None else runs.highest("lake_version", where)
+    runs = state.tables.open(RUNS)
+    judged = f"{state.tables.runs or 'true'} AND cardinality(quality) > 0"
+    newest = None if runs is None else runs.highest("lake_version", judged)
     if runs is None or newest is None:
         return {"lake_version": None, "rules": []}
     rules = runs.rows(["quality"], f"lake_version = {newest}").column("quality")[0].as_py()

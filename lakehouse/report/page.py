@@ -12,8 +12,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from lakehouse.history.citations import ATTRIBUTION, TITLE
 from lakehouse.lake.tables import PERIODS_PER_DAY
-from lakehouse.provenance import ATTRIBUTION, TITLE
 from lakehouse.wording import counted
 
 FOLDER = Path(__file__).parent
@@ -151,9 +151,10 @@ def _trust(origin: Mapping[str, Any]) -> str:
     facts += [("Source", ATTRIBUTION), ("Filled from", origin["source"])]
     if release:
         facts += [("Released", release["created_at"]), ("Note", release["note"] or "none")]
-        facts += [("Cite it as", release["citation"]), ("SHA-256 of contents", release["checksum"])]
+        facts.append(("SHA-256 of contents", release["checksum"]))
     else:
-        facts.append(("Cite it", "Make a release first (lakehouse release create NAME); it has a checksum to cite."))
+        facts.append(("Released", "no; lakehouse release create NAME keeps this state and gives it a checksum to cite"))
+    facts.append(("Cite it as", origin["citation"]))
     listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
     tables = [(table["table"], table["version"], f"{table['rows']:,}") for table in origin["tables"]]
     return (

@@ -8,10 +8,9 @@ from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.history.states import LakeVersion
 from lakehouse.report import evidence, figures, page
 from lakehouse.report.figures import Selection
-from lakehouse.settings import Settings
 
 
-def write(settings: Settings, state: LakeVersion, selection: Selection, out: Path) -> int:
+def write(state: LakeVersion, selection: Selection, out: Path) -> int:
     """Write the report of a state; gives its size in bytes.
 
     Raises:
@@ -24,11 +23,11 @@ def write(settings: Settings, state: LakeVersion, selection: Selection, out: Pat
         )
     found = figures.collect(state, selection)
     first = date.fromisoformat(found["days"]["first"])
-    missing = evidence.missing(settings, state, first, first + timedelta(days=found["days"]["count"] - 1))
+    missing = evidence.missing(state, first, first + timedelta(days=found["days"]["count"] - 1))
     shown = {region["id"] for region in found["regions"]}
     missing = [gap for gap in missing if not gap["regions"] or shown & set(gap["regions"])]
     found["revised"] = evidence.revised(state)
-    text = page.render(found, missing, evidence.provenance(settings, state)).encode()
+    text = page.render(found, missing, evidence.provenance(state)).encode()
     try:
         _replace(out, text)
     except OSError as error:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lakehouse.cli import exit_code
-from lakehouse.errors import LakehouseError, UsageError
+from lakehouse.errors import LakehouseError
 from lakehouse.history import releases, states
 from lakehouse.lake.tables import GOLD
 from lakehouse.report import figures, writing
@@ -27,7 +27,7 @@ def chosen(revised_once: Lake, tmp_path: Path, settings_of: Callable[[str], Sett
 
 def written(settings: Settings, out: Path, at: str | None = None, selection: Selection | None = None) -> str:
     state = states.newest(settings) if at is None else states.resolve_version(settings, at)
-    writing.write(settings, state, selection or Selection(), out)
+    writing.write(state, selection or Selection(), out)
     return out.read_text()
 
 
@@ -92,7 +92,8 @@ def test_has_a_long_mix_by_month(chosen: Settings, tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (["--region", "99"], 2, "no region"),
+        (["--region", "99"], 2, "There is no region 99: ids are 1 to 18."),
+        (["--region", "Londn"], 2, "the nearest are London (13)"),
         (["--from", "2024-01-02", "--to", "2024-01-01"], 2, "is not before"),
         (["--from", "2030-01-01"], 1, "no day of Gold among those asked for"),
         (["--at", "99"], 2, "lake has the versions 1 to 2, not 99"),
@@ -145,10 +146,5 @@ def test_says_that_a_lake_is_too_old(chosen: Settings, tmp_path: Path) -> None:
     versions = {name: version for name, version in state.versions.items() if name != "gold.intensity_profile"}
     older = states.LakeVersion(state.name, state.lake_version, state.root, versions, state.run)
     with pytest.raises(LakehouseError, match=r"holds no gold\.intensity_profile: name a later lake version"):
-        writing.write(chosen, older, Selection(), tmp_path / "report.html")
+        writing.write(older, Selection(), tmp_path / "report.html")
     assert older.holds(GOLD)
-
-
-def test_an_unknown_region_is_a_mistake_of_the_caller() -> None:
-    with pytest.raises(UsageError, match="There is no region 19; the regions are 1 to 18"):
-        Selection((19,))

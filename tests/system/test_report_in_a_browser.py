@@ -28,7 +28,7 @@ def chosen(autumn_lake: Path, settings_of: Callable[..., Settings]) -> Settings:
 def report(chosen: Settings, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of the lake's report."""
     out = tmp_path_factory.mktemp("report") / "report.html"
-    writing.write(chosen, states.newest(chosen), Selection(), out)
+    writing.write(states.newest(chosen), Selection(), out)
     return out.as_uri()
 
 

@@ -195,7 +195,7 @@ def test_begins_with_the_apis_first_half_hour(lake: Settings) -> None:
 
 
 def test_refuses_an_empty_range(lake: Settings) -> None:
-    with pytest.raises(UsageError, match="--from 2024-01-02T00:00Z is not before --to 2024-01-02T00:00Z"):
+    with pytest.raises(UsageError, match="begins at 2024-01-02T00:00Z, which is not before its end, 2024-01-02T00:00Z"):
         gaps.find(lake, at("2024-01-02"), at("2024-01-02"))
 
 

@@ -26,7 +26,8 @@ ORIGIN: dict[str, Any] = {
     "quarantined": 2,
     "source": HOSTILE,
     "is_simulated": True,
-    "release": {"release": "x", "created_at": "2024", "note": HOSTILE, "checksum": "abc", "citation": HOSTILE},
+    "citation": HOSTILE,
+    "release": {"created_at": "2024", "note": HOSTILE, "checksum": "abc"},
 }
 
 
@@ -81,4 +82,4 @@ def test_names_what_a_release_is_cited_by_and_what_the_checks_found() -> None:
     text = rendered()
     for fact in ("abc", "Cite it as", "2 times a rule was broken", "2 records of all runs are in quarantine", "1,234"):
         assert fact in text
-    assert "Make a release first" in rendered(release=None)
+    assert "release create NAME" in rendered(release=None)

@@ -15,6 +15,7 @@ from lakehouse import settings
 from lakehouse.ingestion import silver_coverage
 from lakehouse.ingestion.silver_coverage import ALL
 from lakehouse.lake import delta_log
+from lakehouse.lake.pinned import Tables
 from lakehouse.lake.tables import SILVER
 from lakehouse.settings import Settings
 from lakehouse.windows import Span
@@ -31,7 +32,7 @@ def lake(tmp_path: Path) -> Settings:
 
 
 def missing(lake: Settings, span: Span = DAY) -> dict[datetime, frozenset[int]]:
-    return dict(silver_coverage.read(lake, span).missing([span]))
+    return dict(silver_coverage.read(Tables(lake.root), span).missing([span]))
 
 
 def expected(files: Sequence[Mapping[datetime, Sequence[int]]], span: Span = DAY) -> dict[datetime, frozenset[int]]:
