@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gc.freeze()  # what has been imported stays: the collector passes it over
     interrupts.treat_alike()
     if logging.lastResort is not None:  # what prints warnings as long as nobody has set logging up
-        logging.lastResort.setFormatter(VisibleFormatter())
+        logging.lastResort.setFormatter(VisibleFormatter("warning: %(message)s"))
     code = exit_code(list(sys.argv[1:] if arguments is None else arguments))
     gc.freeze()  # the process ends: nothing needs to be looked through once more
     sys.exit(code)
@@ -76,7 +76,12 @@ def exit_code(arguments: list[str]) -> int:
     if sentence is None:
         return code
     sentence = without_logins(sentence)
-    print(f"error: {visible(sentence)}", file=sys.stderr)
+    if sys.stderr.isatty():
+        from lakehouse import console
+
+        console.say(f"error: {sentence}", out=sys.stderr, style=console.FAILURE)
+    else:
+        print(f"error: {visible(sentence)}", file=sys.stderr)
     if _wants_json(arguments):
         from lakehouse import console
 
