@@ -5,25 +5,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Column
-from rich.text import Text
-
 from lakehouse import console
 from lakehouse.ingestion.api import Failure
 from lakehouse.ingestion.bronze import PERIOD_FORM, Response
 from lakehouse.ingestion.coverage import Reason
 from lakehouse.ingestion.ingest import BadFile
+from lakehouse.progress_bar import ProgressBar, amount
 from lakehouse.run_context import StageReport
 from lakehouse.run_record import RunObserver, RunReport
-from lakehouse.text import without_logins
 from lakehouse.windows import Span, Window
 from lakehouse.wording import counted
 
-LINE_SECONDS = 5.0
-"""Without a terminal, a line of progress at most this often."""
-FRAMES_PER_SECOND = 4.0
-"""How often the bar is drawn."""
 LINES_IN_FULL = 20
 """Failed windows told one by one; thousands of lines would say no more."""
 KINDS = ("received", "inserted", "updated", "deleted", "unchanged", "quarantined", "files", "files_now")
@@ -34,40 +26,32 @@ class ConsoleReporter(RunObserver):
     """Tells a run. ``timer`` counts seconds; ``out`` is stderr unless a test says otherwise."""
 
     def __init__(self, out: TextIO | None = None, timer: Callable[[], float] = time.monotonic) -> None:
-        self._out = out or sys.stderr
+        self._bar = ProgressBar(out or sys.stderr, timer)
         self._timer = timer
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-        self._what = ""
         self._windows = self._ended = self._half_hours = self._bytes = self._retries = self._failures = 0
-        self._fetch_began = self._began = self._last_line = timer()
+        self._fetch_began = timer()
 
     def tables_missing(self, root: str, count: int) -> None:
         """Say where tables are made; it takes seconds."""
-        self._say(f"lake: creates {counted(count, 'table')} in {root}")
+        self._bar.say(f"lake: creates {counted(count, 'table')} in {root}")
         self.progress("lake")
 
     def stage_began(self, stage: str) -> None:
         """Say which stage begins."""
-        if not self._out.isatty():
-            self._say(f"{stage}: begins")
+        if not self._bar.out.isatty():
+            self._bar.say(f"{stage}: begins")
         self.progress(stage)
 
     def progress(self, what: str, done: int = 0, total: int | None = None, unit: str = "") -> None:
         """Move the bar, or write a line when it is time for the next one."""
-        self._show(what, done, total, _amount(done, total, unit))
-
-    def tell(self, line: str) -> None:
-        """Say a line of somebody else's work."""
-        self._say(line)
+        self._bar.progress(what, done, total, unit)
 
     def windows_planned(self, windows: Sequence[Window], reasons: dict[Reason, list[Span]]) -> None:
         """Say how many requests follow and why."""
         self._windows, self._fetch_began = len(windows), self._timer()
         why = ", ".join(f"{counted(sum(map(len, spans)), 'half-hour')} {reason}" for reason, spans in reasons.items())
-        self._say(f"bronze: {counted(len(windows), 'request')} ({why or 'nothing to ask for'})")
+        self._bar.say(f"bronze: {counted(len(windows), 'request')} ({why or 'nothing to ask for'})")
         if windows:
-            self._began = self._last_line = self._timer()
             self._fetched()
 
     def received(self, response: Response) -> None:
@@ -82,32 +66,32 @@ class ConsoleReporter(RunObserver):
         self._ended += 1
         self._failures += 1
         if self._failures <= LINES_IN_FULL:
-            self._say(f"bronze: {failure.window.start:{PERIOD_FORM}} failed: {failure.error}", console.FAILURE)
+            self._bar.say(f"bronze: {failure.window.start:{PERIOD_FORM}} failed: {failure.error}", console.FAILURE)
         self._fetched()
 
     def retried(self, what: str, error: str, wait: float) -> None:
         """Name a retry."""
         self._retries += 1
-        self._say(f"bronze: {what} {error}; again in {wait:.1f} s", console.WARNING)
+        self._bar.say(f"bronze: {what} {error}; again in {wait:.1f} s", console.WARNING)
 
     def split(self, window: Window) -> None:
         """Name a window that is asked in halves."""
         self._windows += 1
-        self._say(f"bronze: {window.start:{PERIOD_FORM}} refused as too long, asked in two halves")
+        self._bar.say(f"bronze: {window.start:{PERIOD_FORM}} refused as too long, asked in two halves")
 
     def left_out(self, file: BadFile) -> None:
         """Name a file that holds nothing to land."""
-        self._say(f"import: {file.name} left out: {file.reason}", console.WARNING)
+        self._bar.say(f"import: {file.name} left out: {file.reason}", console.WARNING)
 
     def stage_ended(self, report: StageReport) -> None:
         """Say what a stage did; at a terminal without the counts that are zero."""
         self.close()
         version = "nothing to write" if report.version is None else f"version {report.version}"
         counts = report.counts
-        if self._out.isatty():
+        if self._bar.out.isatty():
             counts = {name: number for name, number in counts.items() if number} or counts
         described = console.described(counts)
-        self._say(f"{report.stage}: {described} ({report.outcome or version}, {report.seconds:.1f} s)")
+        self._bar.say(f"{report.stage}: {described} ({report.outcome or version}, {report.seconds:.1f} s)")
 
     def ended(self, report: RunReport) -> None:
         """Sum up a run of several stages in a table."""
@@ -125,17 +109,14 @@ class ConsoleReporter(RunObserver):
             }
             for stage in report.stages
         ]
-        console.print_table(rows, self._out, counts=kinds, least=("received", "unchanged", "quarantined"))
+        console.print_table(rows, self._bar.out, counts=kinds, least=("received", "unchanged", "quarantined"))
 
     def close(self) -> None:
         """Take the bar away and sum the requests up, whatever happened; the second time nothing."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = self._task = None
-        self._what = ""
+        self._bar.close()
         if self._windows:
             seconds = self._timer() - self._fetch_began
-            self._say(
+            self._bar.say(
                 f"bronze: {self._ended:,} of {counted(self._windows, 'request')} in {seconds:.1f} s, {self._detail()}, "
                 f"{self._failures} failed"
             )
@@ -143,45 +124,11 @@ class ConsoleReporter(RunObserver):
 
     def _fetched(self) -> None:
         """Show how far the fetch is; on a terminal there is no room for all that a line says."""
-        if self._out.isatty():
-            amount = f"{_amount(self._ended, self._windows, 'request')}, {console.size(self._bytes)}"
+        if self._bar.out.isatty():
+            described = f"{amount(self._ended, self._windows, 'request')}, {console.size(self._bytes)}"
         else:
-            amount = f"{self._ended:,}/{counted(self._windows, 'request')}, {self._detail()}"
-        self._show("bronze", self._ended, self._windows, amount)
-
-    def _show(self, what: str, done: int, total: int | None, amount: str) -> None:
-        now = self._timer()
-        if what != self._what:
-            self._what, self._began, self._last_line = what, now, now
-            if self._bar is not None and self._task is not None:
-                self._bar.remove_task(self._task)
-            self._task = None
-        if self._out.isatty():
-            self._draw(what, done, total, amount)
-        elif done and total and now - self._last_line >= LINE_SECONDS:
-            self._last_line = now
-            left = (now - self._began) / done * (total - done)
-            self._say(f"{what}: {amount}, {left:.0f} s left")
-
-    def _draw(self, what: str, done: int, total: int | None, amount: str) -> None:
-        if self._bar is None:
-            self._bar = Progress(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
-                TextColumn("{task.fields[amount]}", markup=False),
-                TimeElapsedColumn(),
-                _Left(),
-                console=console.console(self._out),
-                transient=True,
-                expand=True,
-                redirect_stdout=False,
-                refresh_per_second=FRAMES_PER_SECOND,
-                get_time=self._timer,
-            )
-            self._bar.start()
-        if self._task is None:
-            self._task = self._bar.add_task(what, total=total, amount=amount)
-        self._bar.update(self._task, completed=done, total=total, amount=amount)
+            described = f"{self._ended:,}/{counted(self._windows, 'request')}, {self._detail()}"
+        self._bar.show("bronze", self._ended, self._windows, described)
 
     def _detail(self) -> str:
         rate = self._ended / max(self._timer() - self._fetch_began, 1e-3)
@@ -189,25 +136,3 @@ class ConsoleReporter(RunObserver):
             f"{counted(self._half_hours, 'half-hour')}, {self._bytes / 2**20:,.1f} MiB, {rate:.1f} requests/s, "
             f"{self._retries} {'retry' if self._retries == 1 else 'retries'}"
         )
-
-    def _say(self, line: str, style: str = "") -> None:
-        """A line; where there is a bar, above it: rich redraws it below what its own console prints."""
-        to = self._bar.console if self._bar is not None else None
-        console.say(without_logins(line), out=self._out, style=style, to=to)
-
-
-class _Left(TimeRemainingColumn):
-    """The time that is left; nothing where nobody can tell."""
-
-    def render(self, task: Task) -> Text:
-        """As rich says it, with the word."""
-        return Text("") if task.time_remaining is None else Text.assemble(super().render(task), " left")
-
-
-def _amount(done: int, total: int | None, unit: str) -> str:
-    """``1,200 of 52,608 half-hours``; nothing where nothing is counted."""
-    if unit == "bytes":
-        return console.size(done) if total is None else f"{console.size(done)} of {console.size(total)}"
-    if total is None:
-        return counted(done, unit) if unit else ""
-    return f"{done:,} of {counted(total, unit)}"

@@ -14,8 +14,8 @@ from lakehouse.errors import ExitCode, UsageError
 from lakehouse.windows import parse_day
 
 if TYPE_CHECKING:
-    from lakehouse.console_reporter import ConsoleReporter
     from lakehouse.pipeline import Run
+    from lakehouse.progress_bar import ProgressBar
     from lakehouse.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -146,19 +146,19 @@ def recorded(command: str, work: "Callable[[Run], object]", *, as_json: bool, ac
 
 
 @contextmanager
-def waiting(what: str) -> "Iterator[ConsoleReporter]":
-    """Show at a terminal that work goes on, until the block ends; the work may tell the reporter how far it is.
+def waiting(what: str) -> "Iterator[ProgressBar]":
+    """Show at a terminal that work goes on, until the block ends; the work may tell the bar how far it is.
 
     Nothing may be printed on stdout meanwhile.
     """
-    from lakehouse.console_reporter import ConsoleReporter
+    from lakehouse.progress_bar import ProgressBar
 
-    reporter = ConsoleReporter()
+    bar = ProgressBar()
     try:
-        reporter.progress(what)
-        yield reporter
+        bar.progress(what)
+        yield bar
     finally:
-        reporter.close()
+        bar.close()
 
 
 def day(text: str | None, name: str) -> datetime | None:

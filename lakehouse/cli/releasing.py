@@ -42,9 +42,9 @@ def create(
         else:
             console.say(f"{plan.describe()}; nothing was written.")
         return
-    with waiting("release") as reporter:
+    with waiting("release") as bar:
         manifest = releases.create(
-            chosen(), name, machine_clock(), note=note, at=at, tell=reporter.tell, on_progress=reporter.progress
+            chosen(), name, machine_clock(), note=note, at=at, tell=bar.say, on_progress=bar.progress
         )
     if as_json:
         console.print_json(manifest)
@@ -82,8 +82,8 @@ def verify(name: Name, as_json: Json = False) -> None:
     from lakehouse import console
     from lakehouse.history import releases
 
-    with waiting("release") as reporter:
-        found = releases.verify(chosen(), name, reporter.progress)
+    with waiting("release") as bar:
+        found = releases.verify(chosen(), name, bar.progress)
     rows = [each.as_row() for each in found]
     given.found = {"tables": rows}
     broken = [each.table for each in found if not each.is_whole]
@@ -130,8 +130,8 @@ def reproduce(name: Name, as_json: Json = False) -> None:
     from lakehouse import console
     from lakehouse.history import reproduction
 
-    with waiting("reproduce") as reporter:
-        found = reproduction.reproduce(chosen(), name, reporter.tell, reporter.progress)
+    with waiting("reproduce") as bar:
+        found = reproduction.reproduce(chosen(), name, bar.say, bar.progress)
     given.found = found.as_dict()
     if not as_json:
         for table in found.comparisons:

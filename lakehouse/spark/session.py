@@ -265,13 +265,13 @@ def _start_jvm(variables: Mapping[str, str]) -> Any:
         try:
             with interrupts.deferred():  # of a launch that is broken off a JVM stays for ever
                 said, ours = os.pipe()
-                jvm_words = _hear(said)
+                jvm_words = hearing = _hear(said)
                 try:
                     gateway = launch_gateway(popen_kwargs={"stdout": ours, "stderr": ours})  # type: ignore[no-untyped-call]  # pyspark gives no types here
                 finally:
                     os.close(ours)
         except PySparkRuntimeError as error:  # JAVA_GATEWAY_EXITED, all that it says
-            jvm_words.join()
+            hearing.join()
             raise LakehouseError(NOT_STARTED) from error
     jvm_process = gateway.proc
     return gateway
