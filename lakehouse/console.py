@@ -50,9 +50,8 @@ def say(*lines: str, out: TextIO | None = None, style: str = "", to: Console | N
             print(shown, file=out, flush=True)
             continue
         at = to or console(out)
-        held = re.sub("`[^`]*`", lambda quoted: quoted[0].replace(" ", HELD), shown)
-        for part in Text(held).wrap(at, at.width, overflow="ignore"):
-            at.print(Text(part.plain.rstrip().replace(HELD, " "), style), soft_wrap=True)
+        for part in _broken(shown, at.width):
+            at.print(Text(part, style), soft_wrap=True)
 
 
 def remark(*lines: str, style: str = "") -> None:
@@ -168,8 +167,22 @@ def _print_table(
             if dropped:
                 say(f"(too narrow for {', '.join(dropped)}; --json has all)", out=out, style=ASIDE)
             return
-    for block in _blocks(cells, len(rows)):
+    for block in _blocks(cells, len(rows), to.width // 3):
         to.print(block)
+
+
+def _broken(line: str, width: int) -> Iterator[str]:
+    """A line in parts of a width, broken at spaces that stand in no backquotes; each begins as far in as the line."""
+    indent = line[: len(line) - len(line.lstrip(" "))]
+    held = re.sub("`[^`]*`", lambda quoted: quoted[0].replace(" ", HELD), line)
+    part = ""
+    for word in held.split():
+        longer = f"{part} {word}" if part else f"{indent}{word}"
+        if part and cell_len(longer) > width:
+            yield part.replace(HELD, " ")
+            longer = f"{indent}{word}"
+        part = longer
+    yield part.replace(HELD, " ")
 
 
 def _table(
@@ -188,11 +201,11 @@ def _table(
     return table
 
 
-def _blocks(columns: Mapping[str, Sequence[str]], count: int) -> Iterator[Table]:
+def _blocks(columns: Mapping[str, Sequence[str]], count: int, widest_name: int) -> Iterator[Table]:
     """Each row as lines, a column each: its name and its value."""
     for number in range(1, count + 1):
         block = Table.grid(padding=(0, GAP, 0, 0))
-        block.add_column(no_wrap=True, style=ASIDE)
+        block.add_column(overflow="fold", max_width=widest_name, style=ASIDE)
         block.add_column(overflow="fold")
         for head, *values in columns.values():
             block.add_row(Text(head), Text(values[number - 1]))
