@@ -226,11 +226,17 @@ def psql(
     raise typer.Exit(database.run_psql(chosen(), arguments or []))
 
 
-@app.command()
+@command("report", LOOK, example="lakehouse report --region 13 --out london.html")
 def report(
     at: AtNumber = None,
-    release: Annotated[str | None, typer.Option(metavar="NAME", help="A release, in place of a lake version.")] = None,
-    region: Annotated[list[int] | None, typer.Option(metavar="R", help="A region's id; may be given again.")] = None,
+    release: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A release, in place of a lake version.", autocompletion=completion.releases),
+    ] = None,
+    region: Annotated[
+        list[int] | None,
+        typer.Option(metavar="R", help="A region's id; may be given again.", autocompletion=completion.regions),
+    ] = None,
     start: From = None,
     end: To = None,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The page's file.")] = Path("report.html"),
@@ -246,12 +252,13 @@ def report(
         raise UsageError("--at and --release both name a state of the lake; give one of them.")
     first, after = day(start, "--from"), day(end, "--to")
     settings = chosen()
-    state = states.newest(settings) if at is None else states.at_lake_version(settings, at)
-    if release is not None:
-        state = states.of_release(settings, release)
-    selection = Selection(tuple(region or ()), first and first.date(), after and after.date())
-    size = writing.write(settings, state, selection, out)
+    with waiting("report"):
+        state = states.newest(settings) if at is None else states.at_lake_version(settings, at)
+        if release is not None:
+            state = states.of_release(settings, release)
+        selection = Selection(tuple(region or ()), first and first.date(), after and after.date())
+        size = writing.write(settings, state, selection, out)
     if as_json:
         console.print_json({"file": str(out), "bytes": size, "state": state.name})
     else:
-        console.say(f"{out}: {size / 1e6:,.2f} MB from {state.name}")
+        console.say(f"{out}: {console.size(size)} from {state.name}")
