@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from lakehouse.clock import machine_clock
 from lakehouse.history import releases
 from lakehouse.settings import Settings
-from tests.support.lakes import Lake, period, periods, region, response
+from tests.support.lakes import Lake, period, region, response
 from tests.support.made_once import made_once
 from tests.support.processes import LAKEHOUSE, environment, lakehouse
 from tests.support.revised_lake import derived
@@ -26,8 +26,8 @@ LOOKS = (
     "status",
     "gaps --from 2024-01-01 --to 2024-01-03",
     "history gold.carbon_intensity_daily",
-    "diff gold.carbon_intensity_daily 1 2",
-    "diff gold.dim_region 0 1",
+    "diff gold.carbon_intensity_daily 1 3",
+    "diff gold.dim_region 1 2",
     "quarantine list",
     "release list",
     "release show first",
@@ -36,18 +36,18 @@ LOOKS = (
 
 
 @pytest.fixture(scope="module")
-def lake(empty_lake: Lake, tmp_path_factory: pytest.TempPathFactory, settings_of: Callable[..., Settings]) -> Settings:
-    """Two regions with odd names, a refused record, a revision, a release. Only looked at."""
+def lake(
+    revised_once: Lake, tmp_path_factory: pytest.TempPathFactory, settings_of: Callable[..., Settings]
+) -> Settings:
+    """The revised lake, to which a later answer gives odd names, and a release of it. Only looked at."""
 
     def make(root: Path) -> None:
-        made, settings = empty_lake.copy(root), settings_of(str(root))
+        made, settings = revised_once.copy(root), settings_of(str(root))
         odd = [
-            period("2024-01-01T00:00", region(12, 90, shortname=LONG), region(13, 100, shortname=STRANGE)),
-            period("2024-01-01T00:30", region(12, 90, shortname=LONG), region(13, "n/a" * 50, shortname=STRANGE)),
+            period("2024-01-02T00:00", region(12, 90, shortname=LONG), region(13, 100, shortname=STRANGE)),
+            period("2024-01-02T00:30", region(12, 90, shortname=LONG), region(13, "n/a" * 50, shortname=STRANGE)),
         ]
         made.land(response(odd, "2024-01-03T00:00"))
-        derived(settings)
-        made.land(response(periods("2024-01-01T00:00", [150], [13]), "2024-01-03T01:00"))
         derived(settings)
         releases.create(settings, "first", machine_clock(), note="a note that is rather long, " * 4)
 
