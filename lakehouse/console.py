@@ -11,13 +11,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from itertools import accumulate
+from itertools import accumulate, product
 from pathlib import Path
 from typing import Any, TextIO
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -30,7 +31,7 @@ BARE_WIDTH = 400
 GAP = 2
 """Columns between two columns of a table."""
 PROSE_WIDTH = 16
-"""A column of sentences is at least so wide; narrower ones are hard to read."""
+"""A column of sentences is at least so wide, if that is possible: narrower ones are hard to read."""
 HELD = "\ue000"
 """Stands for a space that no line is broken at; no text of others holds it, for ``visible`` spells it out."""
 SECONDS, MINUTES = "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ"
@@ -160,15 +161,19 @@ def _print_table(
         for name in rows[0]
     }
     left_out = [name for name in least if name in cells]
-    for dropped in accumulate(([name] for name in left_out), initial=[]):
+    for narrow, dropped in product((False, True), accumulate(([name] for name in left_out), initial=[])):
         kept = {name: column for name, column in cells.items() if name not in dropped}
-        if widths := _widths(list(kept.values()), to.width):
+        if widths := _widths(list(kept.values()), to.width, 0 if narrow else PROSE_WIDTH):
             to.print(_table(kept, widths, rows, marks))
             if dropped:
                 say(f"(too narrow for {', '.join(dropped)}; --json has all)", out=out, style=ASIDE)
             return
-    for block in _blocks(cells, len(rows), to.width // 3):
-        to.print(block)
+    for number in range(1, len(rows) + 1):
+        if number > 1:
+            to.print()
+        for head, *values in cells.values():
+            for part in _field(head, values[number - 1], min(max(map(cell_len, cells)), to.width // 3), to.width):
+                to.print(part)
 
 
 def _broken(line: str, width: int) -> Iterator[str]:
@@ -201,27 +206,27 @@ def _table(
     return table
 
 
-def _blocks(columns: Mapping[str, Sequence[str]], count: int, widest_name: int) -> Iterator[Table]:
-    """Each row as lines, a column each: its name and its value."""
-    for number in range(1, count + 1):
-        block = Table.grid(padding=(0, GAP, 0, 0))
-        block.add_column(overflow="fold", max_width=widest_name, style=ASIDE)
-        block.add_column(overflow="fold")
-        for head, *values in columns.values():
-            block.add_row(Text(head), Text(values[number - 1]))
-        if number < count:
-            block.add_row("", "")
-        yield block
+def _field(name: str, value: str, name_width: int, available: int) -> Iterator[RenderableType]:
+    """A field of a row that stands as a block: the value beside its name, or beneath it, where its words have room."""
+    if any(cell_len(word) > available - name_width - GAP for word in value.split()):
+        yield Text(name, ASIDE, overflow="fold")
+        yield Padding(Text(value, overflow="fold"), (0, 0, 0, GAP))
+        return
+    beside = Table.grid(padding=(0, GAP, 0, 0))
+    beside.add_column(width=name_width, overflow="fold", style=ASIDE)
+    beside.add_column(overflow="fold")
+    beside.add_row(Text(name), Text(value))
+    yield beside
 
 
-def _widths(columns: Sequence[Sequence[str]], available: int) -> list[int]:
+def _widths(columns: Sequence[Sequence[str]], available: int, prose_width: int) -> list[int]:
     """How wide each column is, so that all fit and no word is broken; nothing where they cannot.
 
-    ``columns``: the texts of each, its name among them.
+    ``columns``: the texts of each, its name among them. Sentences keep a column of ``prose_width``.
     """
     widths = [max(cell_len(line) for cell in column for line in cell.split("\n")) for column in columns]
     words = [max((cell_len(word) for cell in column for word in cell.split()), default=0) for column in columns]
-    narrowest = [min(width, max(word, PROSE_WIDTH)) for width, word in zip(widths, words, strict=True)]
+    narrowest = [min(width, max(word, prose_width)) for width, word in zip(widths, words, strict=True)]
     available -= GAP * (len(columns) - 1)
     if sum(narrowest) > available:
         return []

@@ -99,13 +99,14 @@ class ConsoleReporter(RunObserver):
         if len(report.stages) < 2:
             return
         kinds = [kind for kind in KINDS if any(stage.counts.get(kind) for stage in report.stages)]
+        is_broken = any(stage.status != "ok" for stage in report.stages)
         rows = [
             {
                 "stage": stage.stage,
                 **{kind: stage.counts.get(kind) for kind in kinds},
                 "version": stage.version,
                 "seconds": round(stage.seconds, 1),
-                "status": stage.status,
+                **({"status": stage.status} if is_broken else {}),
             }
             for stage in report.stages
         ]

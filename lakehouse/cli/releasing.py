@@ -59,7 +59,11 @@ def list_(as_json: Json = False) -> None:
     from lakehouse.history import releases
 
     console.print_rows(
-        releases.listed(chosen()), as_json=as_json, counts=("rows",), sizes=("bytes",), least=("checksum", "note")
+        releases.listed(chosen()),
+        as_json=as_json,
+        counts=("rows",),
+        sizes=("bytes",),
+        least=("checksum", "note", "lake_version"),
     )
 
 

@@ -210,7 +210,7 @@ def quarantine_list(
     if not as_json:
         keep = ("period_from", "regionid", "reasons", "ingestion_timestamp", "response_id", "position", "piece")
         rows = [{name: row[name] for name in keep} for row in rows]
-    console.print_rows(rows, as_json=as_json, least=("position", "response_id"))
+    console.print_rows(rows, as_json=as_json, least=("response_id", "position", "piece"))
 
 
 @command("replay", example="lakehouse quarantine replay", group=quarantine)

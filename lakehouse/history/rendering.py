@@ -59,7 +59,7 @@ def _tell_half_hours(found: Explanation) -> None:
         labels = Counter(row["intensity_index"] for row in silver)
         print(f"intensity: {total} / {len(silver)} = {found.recomputed and found.recomputed['intensity_avg']}")
         console.say(f"labels: {', '.join(f'{label} {count}' for label, count in labels.most_common())}")
-    console.print_rows([_half_hour(half) for half in found.half_hours])
+    console.print_rows([_half_hour(half) for half in found.half_hours], least=("answers",))
     lost = [
         {
             "half-hour": half["timestamp"],
@@ -98,13 +98,21 @@ def _tell_responses(found: Explanation) -> None:
 
 def tell_revisions(found: Revisions) -> None:
     """Every answer about the half-hours, then how large revisions are by age."""
-    names = ("timestamp", "received_at", "age_hours", "intensity_forecast", "change", "intensity_index", "counts")
     rows = [
-        {**{name: statement[name] for name in names}, "refused": ", ".join(statement["reasons"])}
+        {
+            "half-hour": statement["timestamp"],
+            "received": statement["received_at"],
+            "age, h": statement["age_hours"],
+            "forecast": statement["intensity_forecast"],
+            "change": statement["change"],
+            "label": statement["intensity_index"],
+            "counts": statement["counts"],
+            "refused": list(statement["reasons"]),
+        }
         for statement in found.statements
     ]
     if rows:
-        console.print_rows(rows, least=("counts", "age_hours"))
+        console.print_rows(rows, least=("age, h", "label", "counts"))
     else:
         console.remark("No half-hour of this range was revised.")
     if found.by_age:

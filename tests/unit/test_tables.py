@@ -93,10 +93,16 @@ def test_leaves_out_the_least_column_and_says_so(printed: Printed) -> None:
 
 
 def test_shows_rows_as_blocks_where_no_table_fits(printed: Printed) -> None:
-    rows = [{"response": CHECKSUM, "at": MOMENT, "count": number} for number in (1, 2)]
-    assert seen(printed(rows)) == [
-        *(f"response  {CHECKSUM}", "at        2023-10-20T22:00:07Z", "count     1", ""),
-        *(f"response  {CHECKSUM}", "at        2023-10-20T22:00:07Z", "count     2"),
+    rows = [{"response": CHECKSUM, "at": MOMENT, "url": f"http://{CHECKSUM}"} for _ in range(2)]
+    block = [f"response  {CHECKSUM}", "at        2023-10-20T22:00:07Z", "url", f"  http://{CHECKSUM}"]
+    assert seen(printed(rows)) == [*block, "", *block]
+
+
+def test_makes_sentences_narrow_before_rows_become_blocks(printed: Printed) -> None:
+    rows = [{"at": MOMENT, "run_id": RUN_ID, "id": "5f" * 10, "why": "as it was said"}]
+    assert [line.split() for line in seen(printed(rows))[2:]] == [
+        ["2023-10-20T22:00:07Z", RUN_ID, "5f" * 10, "as", "it", "was"],
+        ["said"],
     ]
 
 
