@@ -81,8 +81,9 @@ def print_rows(
     """Rows for who reads them: a table at a terminal, tab-separated lines after a line of names in a pipe, or JSON.
 
     In a pipe and in JSON values are exact. At a terminal the columns ``counts`` have thousands separators and ``sizes``
-    (bytes) a unit. Where it is too narrow, the columns ``least`` are left out, in their order, which is told; where
-    that is not enough, each row is a block of lines. Lines are broken between words alone. ``marks``: styles of values.
+    (bytes) a unit. Where it is too narrow, empty columns and then ``least`` are left out, in their order, which is
+    told; where that is not enough, each row is a block of lines. Lines are broken between words alone. ``marks``: the
+    styles of values.
     """
     out = out or sys.stdout
     if as_json:
@@ -160,7 +161,8 @@ def _print_table(
         name: [_fit(name, out), *_cells([row[name] for row in rows], name in counts, name in sizes, out)]
         for name in rows[0]
     }
-    left_out = [name for name in least if name in cells]
+    empty = [name for name, column in cells.items() if not any(column[1:])]
+    left_out = [*empty, *(name for name in least if name in cells and name not in empty)]
     for narrow, dropped in product((False, True), accumulate(([name] for name in left_out), initial=[])):
         kept = {name: column for name, column in cells.items() if name not in dropped}
         if widths := _widths(list(kept.values()), to.width, 0 if narrow else PROSE_WIDTH):

@@ -102,7 +102,7 @@ def tell_revisions(found: Revisions) -> None:
         {
             "half-hour": statement["timestamp"],
             "received": statement["received_at"],
-            "age, h": statement["age_hours"],
+            "age (h)": statement["age_hours"],
             "forecast": statement["intensity_forecast"],
             "change": statement["change"],
             "label": statement["intensity_index"],
@@ -112,7 +112,7 @@ def tell_revisions(found: Revisions) -> None:
         for statement in found.statements
     ]
     if rows:
-        console.print_rows(rows, least=("age, h", "label", "counts"))
+        console.print_rows(rows, least=("age (h)", "label", "counts"))
     else:
         console.remark("No half-hour of this range was revised.")
     if found.by_age:
