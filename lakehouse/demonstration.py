@@ -53,10 +53,8 @@ def play(settings: Settings, into: Path, *, as_json: bool) -> None:
     if as_json:
         console.print_json({"passes": [first.as_dict(), second.as_dict()]})
         return
-    console.print_rows(
-        [_line(table.name, first, second) for table in TABLES if table.name in first.versions], as_json=False
-    )
-    console.print_rows(_times(first, second), as_json=False)
+    console.print_rows([_line(table.name, first, second) for table in TABLES if table.name in first.versions])
+    console.print_rows(_times(first, second))
     page = Path(settings.root) / "report.html"
     writing.write(states.newest(chosen), Selection(), page)
     version = second.versions[GOLD.name] - 1
@@ -82,7 +80,7 @@ def _pass(settings: Settings, start: datetime | None, end: datetime | None) -> R
             run.fetch(start, end)
             run.transform(STAGES)
     finally:
-        reporter.close()
+        reporter.ended(run.report)
     return run.report
 
 
@@ -98,9 +96,9 @@ def _begin_afresh(settings: Settings, into: Path) -> None:
 
 
 def _line(table: str, first: RunReport, second: RunReport) -> dict[str, Any]:
-    def written(report: RunReport) -> str:
+    def written(report: RunReport) -> list[str]:
         done = [stage for stage in report.stages if stage.stage == _STAGE_OF.get(table)]
-        return console.described({k: v for stage in done for k, v in stage.counts.items() if k in _SHOWN})
+        return [f"{number:,} {what}" for stage in done for what, number in stage.counts.items() if what in _SHOWN]
 
     return {
         "table": table,

@@ -22,6 +22,7 @@ from lakehouse.ingestion.reception import ReceivedAt
 from lakehouse.lake import maintenance
 from lakehouse.lake.locking import locked
 from lakehouse.lake.tables import SILVER, TABLES, Table
+from lakehouse.progress import each
 from lakehouse.run_context import GateError, RunContext, StageReport
 from lakehouse.run_record import RunObserver, RunReport
 from lakehouse.settings import Settings
@@ -154,7 +155,7 @@ class Run:
         """The derived tables as a lake version or a release has them."""
         self.observer.stage_began("restore")
         state = restore.checked(self.settings, name)
-        for table in restore.restored(state):
+        for table in each(restore.restored(state), self.observer.progress, "restore", "table"):
             self.stage(partial(restore.restore_table, self.context, state, table))
 
     def maintain(self) -> None:
@@ -162,7 +163,7 @@ class Run:
         days = self.settings.retention.days
         if days is not None:
             log.warning("Versions older than %d days are given up (retention.days); releases stay.", days)
-        for table in TABLES:
+        for table in each(TABLES, self.observer.progress, "maintain", "table"):
             self.stage(partial(self._maintained, table))
 
     def _maintained(self, table: Table) -> StageReport:

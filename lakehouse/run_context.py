@@ -11,6 +11,7 @@ from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.rule_results import RuleResult
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import Table
+from lakehouse.progress import OnProgress, unheard
 from lakehouse.spark import session
 
 
@@ -47,6 +48,7 @@ class RunContext:
 
     ``lake_version`` is the number that the run will have in ``ops.runs``; None outside of a run. ``accept_loss``: what
     the sources no longer hold may be deleted. ``max_deleted_share``: of a table's rows that a stage may delete.
+    ``on_progress`` is told how far a stage is.
     """
 
     store: Store
@@ -56,6 +58,7 @@ class RunContext:
     lake_version: int | None = None
     accept_loss: bool = False
     max_deleted_share: float = 1.0
+    on_progress: OnProgress = unheard
 
     def commit(
         self,

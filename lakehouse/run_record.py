@@ -118,6 +118,7 @@ def prepare(
         _next_lake_version(store),
         accept_loss,
         1.0 if accept_loss else settings.quality.max_deleted_share,
+        observer.progress,
     )
 
 

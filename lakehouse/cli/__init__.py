@@ -55,12 +55,22 @@ def job(command: str) -> None:
     main([command, *sys.argv[1:]])
 
 
+class _Warnings(logging.Handler):
+    """Prints warnings on stderr, harmlessly and coloured at a terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one, above the bar where one is drawn."""
+        from lakehouse import console
+
+        for line in VisibleFormatter("warning: %(message)s").format(record).split("\n"):
+            console.say(line, out=sys.stderr, style=console.WARNING)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with the contract's exit code."""
     gc.freeze()  # what has been imported stays: the collector passes it over
     interrupts.treat_alike()
-    if logging.lastResort is not None:  # what prints warnings as long as nobody has set logging up
-        logging.lastResort.setFormatter(VisibleFormatter())
+    logging.lastResort = _Warnings(logging.WARNING)  # what prints warnings as long as nobody has set logging up
     code = exit_code(list(sys.argv[1:] if arguments is None else arguments))
     gc.freeze()  # the process ends: nothing needs to be looked through once more
     sys.exit(code)
@@ -76,7 +86,12 @@ def exit_code(arguments: list[str]) -> int:
     if sentence is None:
         return code
     sentence = without_logins(sentence)
-    print(f"error: {visible(sentence)}", file=sys.stderr)
+    if sys.stderr.isatty():
+        from lakehouse import console
+
+        console.say(f"error: {sentence}", out=sys.stderr, style=console.FAILURE)
+    else:
+        print(f"error: {visible(sentence)}", file=sys.stderr)
     if _wants_json(arguments):
         from lakehouse import console
 

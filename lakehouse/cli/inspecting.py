@@ -6,13 +6,20 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.options import At, AtNumber, Force, From, Json, To, app, chosen, day, given
+from lakehouse.cli import completion
+from lakehouse.cli.options import LOOK, SERVE, At, AtNumber, Force, From, Json, To, chosen, command, day, given, waiting
 from lakehouse.errors import QualityError, UsageError
 from lakehouse.windows import parse_day
 from lakehouse.wording import counted
 
+Table = Annotated[str, typer.Argument(help="Such as gold.carbon_intensity_daily.", autocompletion=completion.tables)]
+Region = Annotated[
+    int,
+    typer.Option("--region", help="A region's id, 1 to 18; see gold.dim_region.", autocompletion=completion.regions),
+]
 
-@app.command()
+
+@command("plan", LOOK, example="lakehouse plan --from 2024-01-01 --to 2024-02-01")
 def plan(start: From = None, end: To = None, force: Force = False, as_json: Json = False) -> None:
     """Say which requests a run would make, and why; write nothing."""
     from lakehouse import console
@@ -22,14 +29,15 @@ def plan(start: From = None, end: To = None, force: Force = False, as_json: Json
     if as_json:
         console.print_json({"requests": rows, **total})
         return
-    console.print_rows(planning.summed_up(rows), as_json=False)
-    print(
+    if rows:
+        console.print_rows(planning.summed_up(rows), counts=("requests", "half_hours"))
+    console.remark(
         f"{counted(total['requests_count'], 'request')}, {counted(total['half_hours'], 'half-hour')}, "
-        f"about {total['bytes'] / 2**20:,.1f} MiB and {total['seconds']:,.0f} s; nothing was written."
+        f"about {console.size(total['bytes'])} and {total['seconds']:,.0f} s; nothing was written."
     )
 
 
-@app.command()
+@command("gaps", LOOK, example="lakehouse gaps --from 2023-10-01 --to 2023-11-01")
 def gaps(start: From = None, end: To = None, as_json: Json = False) -> None:
     """Show every missing half-hour and why it is missing; by default of the lake's whole range."""
     from lakehouse import console
@@ -43,18 +51,22 @@ def gaps(start: From = None, end: To = None, as_json: Json = False) -> None:
         return
     if rows:
         shown = [{**row, "regions": ", ".join(map(str, row["regions"])) or "all"} for row in rows]
-        console.print_rows([{k: v for k, v in row.items() if k != "answered_at"} for row in shown], as_json=False)
-    print(
+        console.print_rows(
+            [{k: v for k, v in row.items() if k != "answered_at"} for row in shown],
+            counts=("half_hours",),
+            least=("half_hours",),
+        )
+    console.remark(
         f"{found.half_hours:,} of {counted(len(found.span), 'half-hour')} from {console.text(found.span.start)} to "
         f"{console.text(found.span.end)} {'lacks' if found.half_hours == 1 else 'lack'} something."
     )
     if found.unrefined:
         have = "has" if found.unrefined == 1 else "have"
         responses = counted(found.unrefined, "response")
-        print(f"{responses} {have} not gone into Silver yet, so their regions were not looked at.")
+        console.remark(f"{responses} {have} not gone into Silver yet, so their regions were not looked at.")
 
 
-@app.command()
+@command("status", LOOK, example="lakehouse status")
 def status(as_json: Json = False) -> None:
     """Show the lake's version, its tables and its last run."""
     from lakehouse import console
@@ -64,47 +76,48 @@ def status(as_json: Json = False) -> None:
     if as_json:
         console.print_json(found)
         return
-    console.say(f"lake at {found['root']}")
+    console.remark(f"lake at {found['root']}")
     last = found["last_run"]
     if last is None:
-        print("no run yet; begin with: lakehouse run")
+        console.remark("no run yet; begin with: `lakehouse run`")
     else:
-        console.say(
+        console.remark(
             f"lake version {last['lake_version']}, run {last['run_id']} ({last['command']}: {last['status']}"
-            f"{', ' + last['error'] if last['error'] else ''}), {console.text(last['finished_at'])}"
+            f"{', ' + last['error'] if last['error'] else ''}), {console.text(last['finished_at'])}",
+            style=console.OK if last["status"] == "ok" else console.FAILURE,
         )
-    console.print_rows([{k: v for k, v in row.items() if k != "lost_files"} for row in found["tables"]], as_json=False)
+    shown = [{k: v for k, v in row.items() if k != "lost_files"} for row in found["tables"]]
+    console.print_rows(shown, counts=("rows", "files"), sizes=("bytes",))
     for row in found["tables"]:
         if row["lost_files"]:
             is_source = row["table"].startswith(("bronze.", "ops."))
             cure = "bring them back from a backup" if is_source else "the next run builds the table anew"
-            print(f"{row['table']} has lost {len(row['lost_files'])} of its {row['files']} data files; {cure}.")
+            console.remark(
+                f"{row['table']} has lost {len(row['lost_files'])} of its {row['files']} data files; {cure}.",
+                style=console.FAILURE,
+            )
 
 
-@app.command()
+@command("history", LOOK, example="lakehouse history gold.carbon_intensity_daily --limit 5")
 def history(
-    table: Annotated[str, typer.Argument(help="Such as gold.carbon_intensity_daily.")],
+    table: Table,
     limit: Annotated[int, typer.Option(min=1, help="Newest versions to show.")] = 20,
     as_json: Json = False,
 ) -> None:
     """Show the versions of a table, newest first."""
     from lakehouse import console
+    from lakehouse.history import rendering
     from lakehouse.history import status as status_page
 
     rows = status_page.history(chosen(), table, limit)
     if not as_json:
-        keep = ("version", "timestamp", "operation", "stage", "run_id")
-        shown = ("numOutputRows", "numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted")
-        rows = [
-            {**{k: row[k] for k in keep}, "rows": {k: v for k, v in row["metrics"].items() if k in shown}}
-            for row in rows
-        ]
-    console.print_rows(rows, as_json=as_json)
+        rows = [rendering.version_row(row) for row in rows]
+    console.print_rows(rows, as_json=as_json, least=("stage", "operation"))
 
 
-@app.command()
+@command("diff", LOOK, example="lakehouse diff gold.carbon_intensity_daily 1 2")
 def diff(
-    table: Annotated[str, typer.Argument(help="Such as gold.carbon_intensity_daily.")],
+    table: Table,
     before: Annotated[str, typer.Argument(help="A version of the table, a release, or a time.")],
     after: Annotated[str, typer.Argument(help="The same, later.")],
     limit: Annotated[int, typer.Option(min=1, help="Rows to show at most.")] = 1000,
@@ -115,21 +128,19 @@ def diff(
     from lakehouse.history import comparison
     from lakehouse.history import status as status_page
 
-    found = comparison.diff(chosen(), status_page.known_table(table), before, after, limit)
+    with waiting("diff"):
+        found = comparison.diff(chosen(), status_page.known_table(table), before, after, limit)
     if as_json:
         console.print_json(found.as_dict())
         return
     if found.rows:
-        console.print_rows([row.as_row() for row in found.rows], as_json=False)
-    console.say(found.describe())
+        console.print_rows([row.as_row() for row in found.rows])
+    console.remark(found.describe())
     if found.differing > len(found.rows):
-        print(f"(the first {counted(len(found.rows), 'row')}; --limit shows more)", file=sys.stderr)
+        console.say(f"(the first {counted(len(found.rows), 'row')}; --limit shows more)", out=sys.stderr)
 
 
-Region = Annotated[int, typer.Option("--region", help="A region's id, 1 to 18; see gold.dim_region.")]
-
-
-@app.command()
+@command("explain", LOOK, example="lakehouse explain --region 13 --date 2024-01-04")
 def explain(
     region: Region,
     date: Annotated[str, typer.Option(metavar="DAY", help="A UTC day, YYYY-MM-DD.")],
@@ -140,7 +151,8 @@ def explain(
     from lakehouse import console
     from lakehouse.history import explanation, rendering
 
-    found = explanation.explain(chosen(), region, parse_day(date, "--date").date(), at)
+    with waiting("explain"):
+        found = explanation.explain(chosen(), region, parse_day(date, "--date").date(), at)
     given.found = found.as_dict()
     if not as_json:
         rendering.tell_explanation(found)
@@ -155,7 +167,7 @@ def explain(
         )
 
 
-@app.command()
+@command("revisions", LOOK, example="lakehouse revisions --region 13 --from 2024-01-01 --to 2024-01-05")
 def revisions(
     region: Region,
     start: From = None,
@@ -174,14 +186,15 @@ def revisions(
         raise UsageError("`lakehouse revisions` needs --from and --to.")
     if first >= last:
         raise UsageError(f"--from {start} is not before --to {end}.")
-    found = statements.find(chosen(), region, first, last, at, revised_only=not everything)
+    with waiting("revisions"):
+        found = statements.find(chosen(), region, first, last, at, revised_only=not everything)
     if as_json:
         console.print_json({"statements": found.statements, "by_age": found.by_age})
         return
     rendering.tell_revisions(found)
 
 
-@app.command()
+@command("sql", LOOK, example='lakehouse sql "SELECT * FROM gold.carbon_intensity_daily VERSION AS OF 1 LIMIT 5"')
 def sql(
     query: Annotated[str, typer.Argument(help="A SELECT; tables by name, VERSION AS OF and TIMESTAMP AS OF work.")],
     at: At = None,
@@ -192,13 +205,14 @@ def sql(
     from lakehouse import console
     from lakehouse.history import query as queries
 
-    rows, is_cut = queries.select(chosen(), query, limit, at)
+    with waiting("sql"):
+        rows, is_cut = queries.select(chosen(), query, limit, at)
     console.print_rows(rows, as_json=as_json)
     if is_cut:
-        print(f"(the first {counted(limit, 'row')}; --limit shows more)", file=sys.stderr)
+        console.say(f"(the first {counted(limit, 'row')}; --limit shows more)", out=sys.stderr)
 
 
-@app.command()
+@command("psql", SERVE, example='lakehouse psql -- -c "SELECT * FROM latest"')
 def psql(
     arguments: Annotated[list[str] | None, typer.Argument(help="Arguments for psql, after --.")] = None,
 ) -> None:
@@ -212,11 +226,17 @@ def psql(
     raise typer.Exit(database.run_psql(chosen(), arguments or []))
 
 
-@app.command()
+@command("report", LOOK, example="lakehouse report --region 13 --out london.html")
 def report(
     at: AtNumber = None,
-    release: Annotated[str | None, typer.Option(metavar="NAME", help="A release, in place of a lake version.")] = None,
-    region: Annotated[list[str] | None, typer.Option(metavar="R", help="Its id or name; may be given again.")] = None,
+    release: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A release, in place of a lake version.", autocompletion=completion.releases),
+    ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(metavar="R", help="Its id or name; may be given again.", autocompletion=completion.regions),
+    ] = None,
     start: From = None,
     end: To = None,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The page's file.")] = Path("report.html"),
@@ -233,13 +253,14 @@ def report(
         raise UsageError("--at and --release both name a state of the lake; give one of them.")
     first, after = day(start, "--from"), day(end, "--to")
     settings = chosen()
-    state = states.newest(settings) if at is None else states.at_lake_version(settings, at)
-    if release is not None:
-        state = states.of_release(settings, release)
-    regionids = tuple(Lake(state).region(each) for each in region or ())
-    selection = Selection(regionids, first and first.date(), after and after.date())
-    size = writing.write(state, selection, out)
+    with waiting("report"):
+        state = states.newest(settings) if at is None else states.at_lake_version(settings, at)
+        if release is not None:
+            state = states.of_release(settings, release)
+        regionids = tuple(Lake(state).region(each) for each in region or ())
+        selection = Selection(regionids, first and first.date(), after and after.date())
+        size = writing.write(state, selection, out)
     if as_json:
         console.print_json({"file": str(out), "bytes": size, "state": state.name})
     else:
-        console.say(f"{out}: {size / 1e6:,.2f} MB from {state.name}")
+        console.say(f"{out}: {console.size(size)} from {state.name}")

@@ -1,26 +1,77 @@
 """What the commands share: the application, flags that stand before a command, and how arguments are read."""
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
+from lakehouse.cli import completion
 from lakehouse.errors import ExitCode, UsageError
 from lakehouse.windows import parse_day
 
 if TYPE_CHECKING:
     from lakehouse.pipeline import Run
+    from lakehouse.progress_bar import ProgressBar
     from lakehouse.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+RUN, LOOK, KEEP, SERVE, OPERATE = (
+    "Run (fetch, build, publish)",
+    "Look (nothing is written)",
+    "Keep (states of the lake, to be cited)",
+    "Serve",
+    "Operate",
+)
+"""The groups of commands in the help, in this order."""
+EVERYWHERE = """\
+--root, --env and --debug stand before the command: `lakehouse --root data/demo status`. Most commands take --json: one
+JSON document on stdout. Days are UTC days; --to is exclusive. `lakehouse COMMAND -h` tells the rest."""
+
+
+class GroupedHelp(TyperGroup):
+    """A group whose help shows its commands under the heading that each has as its ``rich_help_panel``.
+
+    Typer does this with rich, which triples the time that a call for help takes.
+    """
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a section for each group of commands."""
+        shown = [command for command in self.commands.values() if not command.hidden]
+        panels = [getattr(command, "rich_help_panel", None) or "Commands" for command in shown]
+        for panel in sorted(set(panels), key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER)):
+            members = [command for command, place in zip(shown, panels, strict=True) if place == panel]
+            width = max(len(str(command.name)) for command in shown)
+            with formatter.section(panel):
+                formatter.write_dl([(str(each.name).ljust(width), _first_paragraph(each.help)) for each in members])
+                if example := next((each.epilog for each in members if each.epilog), None):
+                    formatter.write_text(f"\b\nFor example: {example.splitlines()[-1].strip()}")
+
+
+ORDER = (RUN, LOOK, KEEP, SERVE, OPERATE)
+
+
+def _first_paragraph(help_text: str | None) -> str:
+    return " ".join((help_text or "").split("\n\n")[0].split())
+
 
 app = typer.Typer(
     name="lakehouse",
+    cls=GroupedHelp,
     help="Great Britain's regional carbon intensity as a Delta lakehouse, from API bytes to PostgreSQL.",
-    add_completion=False,
+    epilog=EVERYWHERE,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def command(name: str, panel: str | None = None, *, example: str, group: typer.Typer = app) -> Callable[[F], F]:
+    """Declare a command: the group in which the help shows it, and an example that ends its own help."""
+    return group.command(name, rich_help_panel=panel, epilog=f"\b\nExample:\n  {example}")
 
 
 def help_alone(context: typer.Context) -> None:
@@ -38,7 +89,15 @@ Accept = Annotated[
     bool, typer.Option("--accept-loss", help="Delete what the sources no longer hold, however much it is.")
 ]
 Full = Annotated[bool, typer.Option("--full-refresh", help="Recompute everything; write only what differs.")]
-At = Annotated[str | None, typer.Option("--at", metavar="N|NAME", help="A lake version or a release; default: now.")]
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="N|NAME",
+        help="A lake version or a release; default: now.",
+        autocompletion=completion.releases,
+    ),
+]
 AtNumber = Annotated[int | None, typer.Option("--at", min=1, metavar="N", help="A lake version; default: the newest.")]
 
 
@@ -78,11 +137,28 @@ def recorded(command: str, work: "Callable[[Run], object]", *, as_json: bool, ac
         given.found = started.report.as_dict()
         raise
     finally:
-        reporter.close()
+        reporter.ended(started.report)
     if as_json:
         console.print_json(started.report.as_dict())
     else:
-        typer.echo(f"lake version {started.report.lake_version}, run {started.report.run_id}: ok", err=True)
+        done = f"lake version {started.report.lake_version}, run {started.report.run_id}: ok"
+        console.say(done, out=sys.stderr, style=console.OK)
+
+
+@contextmanager
+def waiting(what: str) -> "Iterator[ProgressBar]":
+    """Show at a terminal that work goes on, until the block ends; the work may tell the bar how far it is.
+
+    Nothing may be printed on stdout meanwhile.
+    """
+    from lakehouse.progress_bar import ProgressBar
+
+    bar = ProgressBar()
+    try:
+        bar.progress(what)
+        yield bar
+    finally:
+        bar.close()
 
 
 def day(text: str | None, name: str) -> datetime | None:

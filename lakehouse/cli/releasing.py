@@ -5,21 +5,26 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.options import AtNumber, Json, app, chosen, given, help_alone
+from lakehouse.cli import completion
+from lakehouse.cli.options import KEEP, AtNumber, GroupedHelp, Json, app, chosen, command, given, help_alone, waiting
 from lakehouse.errors import QualityError
 from lakehouse.wording import counted
 
 release = typer.Typer(
-    help="Copies of the lake that stay as they are, to be cited.", invoke_without_command=True, callback=help_alone
+    cls=GroupedHelp,
+    help="Copies of the lake that stay as they are, to be cited.",
+    invoke_without_command=True,
+    callback=help_alone,
 )
-app.add_typer(release, name="release")
+app.add_typer(release, name="release", rich_help_panel=KEEP)
 
-Name = Annotated[str, typer.Argument(help="The name of a release.")]
+Name = Annotated[str, typer.Argument(help="The name of a release.", autocompletion=completion.releases)]
+NewName = Annotated[str, typer.Argument(help="The name of a release.")]
 
 
-@release.command("create")
+@command("create", example='lakehouse release create 2024-annual --note "for the annual report"', group=release)
 def create(
-    name: Name,
+    name: NewName,
     note: Annotated[str, typer.Option(help="What it is for.")] = "",
     at: AtNumber = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how much would be copied.")] = False,
@@ -35,27 +40,34 @@ def create(
         if as_json:
             console.print_json({"release": name, "state": plan.state.name, "files": plan.files, "bytes": plan.bytes})
         else:
-            print(f"{plan.describe()}; nothing was written.")
+            console.say(f"{plan.describe()}; nothing was written.")
         return
-    manifest = releases.create(
-        chosen(), name, machine_clock(), note=note, at=at, tell=lambda line: typer.echo(line, err=True)
-    )
+    with waiting("release") as bar:
+        manifest = releases.create(
+            chosen(), name, machine_clock(), note=note, at=at, tell=bar.say, on_progress=bar.progress
+        )
     if as_json:
         console.print_json(manifest)
     else:
         console.say(*release_export.describe(manifest).split("\n"))
 
 
-@release.command("list")
+@command("list", example="lakehouse release list", group=release)
 def list_(as_json: Json = False) -> None:
     """Show the releases, oldest first."""
     from lakehouse import console
     from lakehouse.history import releases
 
-    console.print_rows(releases.listed(chosen()), as_json=as_json)
+    console.print_rows(
+        releases.listed(chosen()),
+        as_json=as_json,
+        counts=("rows",),
+        sizes=("bytes",),
+        least=("checksum", "note", "lake_version"),
+    )
 
 
-@release.command("show")
+@command("show", example="lakehouse release show 2024-annual", group=release)
 def show(name: Name, as_json: Json = False) -> None:
     """Show what a release holds and how to cite it."""
     from lakehouse import console
@@ -68,25 +80,27 @@ def show(name: Name, as_json: Json = False) -> None:
         console.say(*release_export.describe(manifest).split("\n"))
 
 
-@release.command("verify")
+@command("verify", example="lakehouse release verify 2024-annual", group=release)
 def verify(name: Name, as_json: Json = False) -> None:
     """Compute the checksums of a release anew."""
     from lakehouse import console
     from lakehouse.history import releases
 
-    found = releases.verify(chosen(), name)
+    with waiting("release") as bar:
+        found = releases.verify(chosen(), name, bar.progress)
     rows = [each.as_row() for each in found]
     given.found = {"tables": rows}
     broken = [each.table for each in found if not each.is_whole]
     if not (as_json and broken):
-        console.print_rows(rows, as_json=as_json)
+        marks = {releases.AS_RELEASED: console.OK, releases.DIFFERENT: console.FAILURE}
+        console.print_rows(rows, as_json=as_json, counts=("rows", "rows_released"), marks=marks)
     if broken:
         raise QualityError(
             f"Release {name} is no longer what it was: {', '.join(broken)}; bring it back from a backup."
         )
 
 
-@release.command("delete")
+@command("delete", example="lakehouse release delete 2024-annual", group=release)
 def delete(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -102,28 +116,31 @@ def delete(
     typer.echo(f"release {name} is gone", err=True)
 
 
-@release.command("export")
+@command("export", example="lakehouse release export 2024-annual carbon-2024/", group=release)
 def export(name: Name, into: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")]) -> None:
     """Write Gold of a release as Parquet and CSV with hashes, for people who do not have this package."""
     from lakehouse import console
     from lakehouse.history import release_export
 
-    for file in release_export.export(chosen(), name, into):
+    with waiting("release export"):
+        files = release_export.export(chosen(), name, into)
+    for file in files:
         console.say(str(into / file))
 
 
-@app.command()
+@command("reproduce", KEEP, example="lakehouse reproduce 2024-annual")
 def reproduce(name: Name, as_json: Json = False) -> None:
     """Rebuild a release from its own Bronze with today's code and compare it bit for bit."""
     from lakehouse import console
     from lakehouse.history import reproduction
 
-    found = reproduction.reproduce(chosen(), name, tell=lambda line: typer.echo(line, err=True))
+    with waiting("reproduce") as bar:
+        found = reproduction.reproduce(chosen(), name, bar.say, bar.progress)
     given.found = found.as_dict()
     if not as_json:
         for table in found.comparisons:
             if table.rows:
-                console.print_rows([row.as_row() for row in table.rows], as_json=False)
+                console.print_rows([row.as_row() for row in table.rows])
         console.say(*found.describe())
     elif found.is_identical:
         console.print_json(found.as_dict())

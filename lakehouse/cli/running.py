@@ -7,21 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.cli import completion
 from lakehouse.cli.options import (
+    KEEP,
+    OPERATE,
+    RUN,
     Accept,
     AtNumber,
     Force,
     From,
     Full,
+    GroupedHelp,
     Json,
     To,
     app,
     chosen,
+    command,
     day,
     given,
     help_alone,
     recorded,
     time,
+    waiting,
 )
 from lakehouse.errors import QualityError, UsageError
 
@@ -31,7 +38,7 @@ if TYPE_CHECKING:
 ALL_STAGES = "bronze,silver,gold,export"
 
 
-@app.command()
+@command("run", RUN, example="lakehouse run --from 2024-01-01 --to 2024-02-01")
 def run(
     start: From = None,
     end: To = None,
@@ -53,7 +60,7 @@ def run(
     _do("run", wanted, start, end, force=force, full=full_refresh, accept_loss=accept_loss, as_json=as_json)
 
 
-@app.command()
+@command("bronze", RUN, example="lakehouse bronze --from 2024-01-01 --to 2024-02-01")
 def bronze(
     start: From = None, end: To = None, force: Force = False, accept_loss: Accept = False, as_json: Json = False
 ) -> None:
@@ -61,23 +68,25 @@ def bronze(
     _do("bronze", ["bronze"], start, end, force=force, accept_loss=accept_loss, as_json=as_json)
 
 
-@app.command()
+@command("silver", RUN, example="lakehouse silver")
 def silver(full_refresh: Full = False, accept_loss: Accept = False, as_json: Json = False) -> None:
     """Bring Silver up to Bronze."""
     _do("silver", ["silver"], full=full_refresh, accept_loss=accept_loss, as_json=as_json)
 
 
-@app.command()
+@command("gold", RUN, example="lakehouse gold --full-refresh")
 def gold(full_refresh: Full = False, accept_loss: Accept = False, as_json: Json = False) -> None:
     """Bring Gold up to Silver."""
     _do("gold", ["gold"], full=full_refresh, accept_loss=accept_loss, as_json=as_json)
 
 
-@app.command()
+@command("export", RUN, example="lakehouse export --release 2024-annual")
 def export(
     version: Annotated[int | None, typer.Option(min=0, help="Gold's version; default: its newest.")] = None,
     at: AtNumber = None,
-    release: Annotated[str | None, typer.Option(metavar="NAME", help="Gold as released.")] = None,
+    release: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Gold as released.", autocompletion=completion.releases)
+    ] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Only compare with what was exported last.")] = False,
     repair: Annotated[bool, typer.Option("--repair", help="Put right what was exported last.")] = False,
     full_refresh: Full = False,
@@ -103,11 +112,12 @@ def _verify(version: int | None, at: int | None, release: str | None, *, as_json
     from lakehouse import console
     from lakehouse.publishing import verification
 
-    found = verification.verify(chosen(), version, str(at) if at is not None else release)
+    with waiting("export --verify"):
+        found = verification.verify(chosen(), version, str(at) if at is not None else release)
     given.found = found.as_dict()
     if found.differences:
         if not as_json:
-            console.print_rows([difference.as_row() for difference in found.differences], as_json=False)
+            console.print_rows([difference.as_row() for difference in found.differences])
         named = {"version": version, "at": at, "release": release}
         meant = next((f"--{option} {value}" for option, value in named.items() if value is not None), "--repair")
         raise QualityError(
@@ -115,10 +125,10 @@ def _verify(version: int | None, at: int | None, release: str | None, *, as_json
         )
     if as_json:
         console.print_json(found.as_dict())
-    print(found.describe(), file=sys.stderr)
+    console.say(found.describe(), out=sys.stderr, style=console.OK)
 
 
-@app.command("import")
+@command("import", RUN, example="lakehouse import recorded/ --received-at mtime")
 def import_(
     paths: Annotated[list[Path], typer.Argument(help="Files or folders of recorded responses (.json, .gz, .zip).")],
     received_at: Annotated[
@@ -143,16 +153,18 @@ def import_(
     )
 
 
-@app.command()
+@command("restore", KEEP, example="lakehouse restore 2024-annual")
 def restore(
-    state: Annotated[str, typer.Argument(metavar="NAME|N", help="A release, or a lake version.")],
+    state: Annotated[
+        str, typer.Argument(metavar="NAME|N", help="A release, or a lake version.", autocompletion=completion.releases)
+    ],
     as_json: Json = False,
 ) -> None:
     """Make Silver and every Gold table what they were; the next run rolls them forward from Bronze."""
     recorded("restore", lambda started: started.restore(state), as_json=as_json)
 
 
-@app.command()
+@command("maintain", OPERATE, example="lakehouse maintain --dry-run")
 def maintain(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go, what is kept, and why.")] = False,
     as_json: Json = False,
@@ -163,20 +175,31 @@ def maintain(
 
     if dry_run:
         found = maintenance.planned(chosen())
-        console.print_rows([upkeep.as_row() for upkeep in found], as_json=as_json)
+        console.print_rows(
+            [upkeep.as_row() for upkeep in found],
+            as_json=as_json,
+            sizes=("bytes", "kept_bytes", "goes_bytes"),
+            least=("compact_to", "goes_files", "files", "why_kept"),
+        )
         return
     recorded("maintain", lambda started: started.maintain(), as_json=as_json)
 
 
 quarantine = typer.Typer(
-    help="Pieces of responses that were refused, and why.", invoke_without_command=True, callback=help_alone
+    cls=GroupedHelp,
+    help="Pieces of responses that were refused, and why.",
+    invoke_without_command=True,
+    callback=help_alone,
 )
-app.add_typer(quarantine, name="quarantine")
+app.add_typer(quarantine, name="quarantine", rich_help_panel=OPERATE)
 
 
-@quarantine.command("list")
+@command("list", example="lakehouse quarantine list --reason forecast_plausible", group=quarantine)
 def quarantine_list(
-    reason: Annotated[str | None, typer.Option(metavar="RULE", help="Only those that broke this rule.")] = None,
+    reason: Annotated[
+        str | None,
+        typer.Option(metavar="RULE", help="Only those that broke this rule.", autocompletion=completion.rules),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show the refused records, newest first."""
@@ -187,10 +210,10 @@ def quarantine_list(
     if not as_json:
         keep = ("period_from", "regionid", "reasons", "ingestion_timestamp", "response_id", "position", "piece")
         rows = [{name: row[name] for name in keep} for row in rows]
-    console.print_rows(rows, as_json=as_json)
+    console.print_rows(rows, as_json=as_json, least=("response_id", "position", "piece"))
 
 
-@quarantine.command("replay")
+@command("replay", example="lakehouse quarantine replay", group=quarantine)
 def quarantine_replay(as_json: Json = False) -> None:
     """Judge the refused records by the rules of now; what is good moves into Silver, the rest stays."""
     recorded("quarantine replay", lambda started: started.replay_quarantine(), as_json=as_json)

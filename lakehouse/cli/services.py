@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.options import Json, app, chosen, time
+from lakehouse.cli.options import RUN, SERVE, Json, chosen, command, time
 
 
-@app.command()
+@command("simulate", SERVE, example="lakehouse simulate --port 8099 --now 2025-02-01T00:00Z")
 def simulate(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8099,
     now: Annotated[str | None, typer.Option(help="Fix its clock, as 2025-02-01T00:00Z.")] = None,
@@ -31,7 +31,7 @@ def simulate(
     simulator.serve_forever(server, on_ready=ready)
 
 
-@app.command()
+@command("demo", RUN, example="lakehouse demo")
 def demo(
     into: Annotated[Path, typer.Option(help="The demo's own lake; begun afresh each time.")] = Path("data/demo"),
     as_json: Json = False,

@@ -30,7 +30,7 @@ class RowDifference:
 
     def as_row(self) -> dict[str, Any]:
         """For a table of text."""
-        changes = "; ".join(f"{name}: {before} -> {after}" for name, (before, after) in self.columns.items())
+        changes = [f"{name}: {before} -> {after}" for name, (before, after) in self.columns.items()]
         return {**self.key, "row": self.kind, "columns": changes}
 
     def as_dict(self) -> dict[str, Any]:

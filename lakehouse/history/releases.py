@@ -24,11 +24,13 @@ from lakehouse.lake.locking import locked
 from lakehouse.lake.store import Store
 from lakehouse.lake.table_checksum import TableChecksum, table_checksum
 from lakehouse.lake.tables import BRONZE, GOLD, RUNS, TABLES, Table
+from lakehouse.progress import OnProgress, unheard, weighed
 from lakehouse.settings import Settings
 from lakehouse.spark import session
 from lakehouse.transform.quality import RULES
 from lakehouse.wording import counted
 
+AS_RELEASED, DIFFERENT = "as released", "DIFFERENT"
 ROOM = 1.2
 """Free space asked for, as a multiple of what is copied: files are packed anew."""
 
@@ -78,10 +80,12 @@ def create(
     note: str = "",
     at: int | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    on_progress: OnProgress = unheard,
 ) -> dict[str, Any]:
     """Copy the tables of a lake version and prove the copies; gives the manifest.
 
-    ``tell`` is told the size before anything is copied. What a creation that died has left is removed.
+    ``tell`` is told the size before anything is copied, ``on_progress`` how many bytes of it are. What a creation that
+    died has left is removed.
 
     Raises:
         UsageError, LakehouseError: as :func:`planned`; besides, a copy that does not hold what its source holds.
@@ -92,7 +96,7 @@ def create(
     with locked(settings):
         manifests.remove(settings, name)
         try:
-            manifest = _copied(settings, plan, now, note)
+            manifest = _copied(settings, plan, now, note, on_progress)
             manifests.write(settings, name, manifest)
         except BaseException:
             manifests.remove(settings, name)
@@ -100,15 +104,16 @@ def create(
     return manifest
 
 
-def _copied(settings: Settings, plan: Plan, now: datetime, note: str) -> dict[str, Any]:
+def _copied(settings: Settings, plan: Plan, now: datetime, note: str, on_progress: OnProgress) -> dict[str, Any]:
     state, place = plan.state, manifests.place(settings, plan.name)
     spark = session.open_session()
     lake, copy = Store(spark, settings.root), Store(spark, place)
     released = _released(state)
     copy.prepare(*released)
     tables = {}
-    for table in released:
-        source = _source(settings, state, table)
+    sources = [(table, _source(settings, state, table)) for table in released]
+    sized = ((source, source[1].totals()["bytes"]) for source in sources)
+    for table, source in weighed(sized, plan.bytes, on_progress, f"release {plan.name}", "bytes"):
         rows = _rows(lake, state, table, source)
         before = table_checksum(rows, table.column_names)
         commit = Commit(
@@ -235,11 +240,11 @@ class Checked:
     def as_row(self) -> dict[str, Any]:
         """For a table of text, and for ``--json``."""
         rows = self.found.rows if self.found else None
-        result = "as released" if self.is_whole else self.error or "DIFFERENT"
+        result = AS_RELEASED if self.is_whole else self.error or DIFFERENT
         return {"table": self.table, "rows": rows, "rows_released": self.stated.rows, "result": result}
 
 
-def verify(settings: Settings, name: str) -> list[Checked]:
+def verify(settings: Settings, name: str, on_progress: OnProgress = unheard) -> list[Checked]:
     """Compute every checksum of a release anew.
 
     Raises:
@@ -258,7 +263,12 @@ def verify(settings: Settings, name: str) -> list[Checked]:
             f"Release {name} holds {' and '.join(unknown)}, which this release of the package does not know: update it."
         )
     store = Store(session.open_session(), manifests.place(settings, name))
-    return [_checked(store, table, stated[table.name]) for table in TABLES if table.name in stated]
+    sized = [(table, manifest["tables"][table.name]["bytes"]) for table in TABLES if table.name in stated]
+    total = sum(size for _, size in sized)
+    return [
+        _checked(store, table, stated[table.name])
+        for table in weighed(sized, total, on_progress, f"release {name}", "bytes")
+    ]
 
 
 def _checked(store: Store, table: Table, stated: TableChecksum) -> Checked:

@@ -1,6 +1,7 @@
 """Explanations and revisions as a person reads them on stdout."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from lakehouse import console
@@ -10,6 +11,24 @@ from lakehouse.lake.tables import BRONZE, GOLD, SILVER
 
 ID_DIGITS = 8
 """Of a response's id; all digits stand beneath."""
+
+
+METRICS = {
+    "numOutputRows": "written",
+    "numTargetRowsInserted": "inserted",
+    "numTargetRowsUpdated": "updated",
+    "numTargetRowsDeleted": "deleted",
+}
+"""What Delta counts of a commit, as we say it; what a MERGE has put out includes rows that it only copied."""
+
+
+def version_row(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A version of a table (``status.history``) for a table of text."""
+    counts = {word: entry["metrics"].get(name, 0) for name, word in METRICS.items()}
+    if entry["operation"] == "MERGE":
+        del counts["written"]
+    rows = [f"{number:,} {word}" for word, number in counts.items() if number]
+    return {**{name: entry[name] for name in ("version", "timestamp", "operation", "stage", "run_id")}, "rows": rows}
 
 
 def tell_explanation(found: Explanation) -> None:
@@ -22,14 +41,14 @@ def tell_explanation(found: Explanation) -> None:
         shown = [{"": "gold", **_without_key(found.gold)}]
         if found.recomputed is not None:
             shown.append({"": "computed anew", **found.recomputed})
-        console.print_rows(_turned(shown), as_json=False)
+        console.print_rows(_turned(shown))
     _tell_half_hours(found)
     _tell_responses(found)
     if found.agrees:
-        print("Gold is what its half-hours give, and each of them what its response says.")
+        console.say("Gold is what its half-hours give, and each of them what its response says.", style=console.OK)
     else:
         for name, (table, recomputed) in found.disagreements.items():
-            console.say(f"{name}: the table says {table}, recomputed it is {recomputed}")
+            console.say(f"{name}: the table says {table}, recomputed it is {recomputed}", style=console.FAILURE)
 
 
 def _tell_half_hours(found: Explanation) -> None:
@@ -40,7 +59,7 @@ def _tell_half_hours(found: Explanation) -> None:
         labels = Counter(row["intensity_index"] for row in silver)
         print(f"intensity: {total} / {len(silver)} = {found.recomputed and found.recomputed['intensity_avg']}")
         console.say(f"labels: {', '.join(f'{label} {count}' for label, count in labels.most_common())}")
-    console.print_rows([_half_hour(half) for half in found.half_hours], as_json=False)
+    console.print_rows([_half_hour(half) for half in found.half_hours], least=("answers",))
     lost = [
         {
             "half-hour": half["timestamp"],
@@ -56,7 +75,7 @@ def _tell_half_hours(found: Explanation) -> None:
     ]
     if lost:
         print("Other answers about these half-hours:")
-        console.print_rows(lost, as_json=False)
+        console.print_rows(lost)
 
 
 def _tell_responses(found: Explanation) -> None:
@@ -73,24 +92,32 @@ def _tell_responses(found: Explanation) -> None:
                 }
                 for key, response in found.responses.items()
             ],
-            as_json=False,
+            least=("attempts",),
         )
 
 
 def tell_revisions(found: Revisions) -> None:
     """Every answer about the half-hours, then how large revisions are by age."""
-    names = ("timestamp", "received_at", "age_hours", "intensity_forecast", "change", "intensity_index", "counts")
     rows = [
-        {**{name: statement[name] for name in names}, "refused": ", ".join(statement["reasons"])}
+        {
+            "half-hour": statement["timestamp"],
+            "received": statement["received_at"],
+            "age (h)": statement["age_hours"],
+            "forecast": statement["intensity_forecast"],
+            "change": statement["change"],
+            "label": statement["intensity_index"],
+            "counts": statement["counts"],
+            "refused": list(statement["reasons"]),
+        }
         for statement in found.statements
     ]
     if rows:
-        console.print_rows(rows, as_json=False)
+        console.print_rows(rows, least=("age (h)", "label", "counts"))
     else:
-        print("No half-hour of this range was revised.")
+        console.remark("No half-hour of this range was revised.")
     if found.by_age:
         print("Revisions by age (hours since the half-hour began, gCO2/kWh):")
-        console.print_rows(found.by_age, as_json=False)
+        console.print_rows(found.by_age)
 
 
 def _half_hour(half: dict[str, Any] | Any) -> dict[str, Any]:

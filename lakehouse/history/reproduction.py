@@ -20,6 +20,7 @@ from lakehouse.history.states import LakeVersion
 from lakehouse.lake import delta_log
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER, TABLES, Table
+from lakehouse.progress import OnProgress, each, unheard
 from lakehouse.run_context import RunContext
 from lakehouse.settings import Settings
 from lakehouse.spark import session
@@ -69,7 +70,12 @@ class Reproduced:
         }
 
 
-def reproduce(settings: Settings, name: str, tell: Callable[[str], None] = lambda _: None) -> Reproduced:
+def reproduce(
+    settings: Settings,
+    name: str,
+    tell: Callable[[str], None] = lambda _: None,
+    on_progress: OnProgress = unheard,
+) -> Reproduced:
     """Derive all that a release holds from its Bronze in a scratch root, and compare; the lake itself is not touched.
 
     Raises:
@@ -81,7 +87,13 @@ def reproduce(settings: Settings, name: str, tell: Callable[[str], None] = lambd
     with _scratch(settings) as place:
         store = Store(session.open_session(), place, {BRONZE.name: state.path(BRONZE)})
         store.prepare(*(table for table in TABLES if table is not BRONZE))
-        context = RunContext(store, f"reproduce {name}", provenance.code_version(), provenance.settings_hash(settings))
+        context = RunContext(
+            store,
+            f"reproduce {name}",
+            provenance.code_version(),
+            provenance.settings_hash(settings),
+            on_progress=on_progress,
+        )
         tell(f"silver: from {counted(state.run['tables'][BRONZE.name]['rows'], 'response')} of {state.name}")
         silver_job.build_silver(context, full=True, contract=quarantine.contract(settings))
         tell("gold: from that")
@@ -98,7 +110,9 @@ def reproduce(settings: Settings, name: str, tell: Callable[[str], None] = lambd
                 SHOWN,
                 exact=False,
             )
-            for table in (SILVER, QUARANTINE, *(model.table for model in models))
+            for table in each(
+                (SILVER, QUARANTINE, *(model.table for model in models)), on_progress, "compares", "table"
+            )
         ]
     return Reproduced(state, context.code_version, comparisons, _changed_rules(manifests.read(settings, name)["rules"]))
 

@@ -40,6 +40,9 @@ class LoadObserver(Observer):
     def left_out(self, file: BadFile) -> None:
         """A file of an import holds nothing to load."""
 
+    def progress(self, what: str, done: int = 0, total: int | None = None, unit: str = "") -> None:
+        """How far a stage is; see ``progress.OnProgress``."""
+
 
 @dataclass
 class BronzeLoad:
@@ -142,7 +145,9 @@ def import_files(load: BronzeLoad, paths: Sequence[Path], source: str | None, re
     check_source(history.source, source, settings.root)
     writer = load.open_writer(source, history)
     largest = int(settings.api.max_body_mib * MIB)
-    for file in ingest.write_from_files(paths, writer, received_at, largest=largest):
+    for file in ingest.write_from_files(
+        paths, writer, received_at, largest=largest, on_progress=load.observer.progress
+    ):
         load.observer.left_out(file)
         if not file.is_empty:
             load.bad_files.append(file)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from lakehouse.errors import UsageError
+from lakehouse.progress import OnProgress, unheard, weighed
 from lakehouse.windows import EPOCH
 
 ENDINGS = (".json", ".gz", ".zip")
@@ -54,7 +55,7 @@ class _Found:
     problem: str = ""
 
 
-def discover(paths: Sequence[Path], largest: int) -> Iterator[Recording]:
+def discover(paths: Sequence[Path], largest: int, on_progress: OnProgress = unheard) -> Iterator[Recording]:
     """Every recording under the paths, in their order, folders and archives sorted by name.
 
     Reading one that unpacks to more than ``largest`` bytes fails, and never holds more than that. Only regular files
@@ -63,8 +64,9 @@ def discover(paths: Sequence[Path], largest: int) -> Iterator[Recording]:
     Raises:
         UsageError: before the first one is given: a path does not exist, or a folder holds no such file.
     """
-    found = [each for path in paths for each in _under(path)]
-    for each in found:
+    found = [(each, _size(each.path)) for path in paths for each in _under(path)]
+    total = sum(size for _, size in found)
+    for each in weighed(found, total, on_progress, "import", "bytes"):
         yield from _recordings(each, largest)
 
 
@@ -105,6 +107,11 @@ def _inside(folder: str) -> Iterator[tuple[tuple[str, ...], str, str]]:
                 yield name, entry.path, "it is a link to a folder, which is not followed; name that folder itself"
             elif entry.name.lower().endswith(ENDINGS):
                 yield name, entry.path, ""
+
+
+def _size(path: str) -> int:
+    """The bytes of a file, for telling how far an import is; of one that is not there, none."""
+    return os.path.getsize(path) if os.path.isfile(path) else 0
 
 
 def _is_hidden(name: str) -> bool:

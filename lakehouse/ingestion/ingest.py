@@ -20,6 +20,7 @@ from lakehouse.ingestion.fetching import Result, fetch_all
 from lakehouse.ingestion.file_source import UnreadableError
 from lakehouse.ingestion.reception import ReceivedAt as ReceivedAt
 from lakehouse.lake.commits import Commit
+from lakehouse.progress import OnProgress, unheard
 from lakehouse.windows import Window
 from lakehouse.wording import counted
 
@@ -252,7 +253,12 @@ class BadFile:
 
 
 def write_from_files(
-    paths: Sequence[Path], writer: BronzeWriter, received_at: ReceivedAt, *, largest: int
+    paths: Sequence[Path],
+    writer: BronzeWriter,
+    received_at: ReceivedAt,
+    *,
+    largest: int,
+    on_progress: OnProgress = unheard,
 ) -> Iterator[BadFile]:
     """Commit every response found in the files and folders; yield those left out, as they are met.
 
@@ -262,7 +268,7 @@ def write_from_files(
         UsageError: a path does not exist, or a folder holds no file to import.
     """
     clamped: list[str] = []
-    for number, found in enumerate(file_source.discover(paths, largest)):
+    for number, found in enumerate(file_source.discover(paths, largest, on_progress)):
         try:
             body = found.read()
             summary = inspect_payload(body)

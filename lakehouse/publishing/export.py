@@ -16,7 +16,6 @@ from lakehouse.history import restore
 from lakehouse.history.states import LakeVersion
 from lakehouse.lake import commits
 from lakehouse.lake.delta_log import FeedError
-from lakehouse.lake.store import Store
 from lakehouse.lake.tables import GOLD
 from lakehouse.postgres import PostgresTarget, probe
 from lakehouse.publishing import checksums, export_log, export_source, mirror, staging, verification
@@ -69,7 +68,7 @@ def publish(
                 source = _of_lake(context, last, version)
             if source.missing:
                 log.warning("%s comes without %s: PostgreSQL's are empty", source.title, ", ".join(source.missing))
-            counts = _Export(context.store, connection, where.target, context.run_id, source, last).run(full=full)
+            counts = _Export(context, connection, where.target, source, last).run(full=full)
     reads = {published.table.name: published.pin.version for published in source.tables if published.pin}
     return StageReport("export", None, _report(counts), reads, outcome=f"PostgreSQL equals {source.title}")
 
@@ -98,10 +97,9 @@ class _Rows:
 class _Export:
     """One export of ``source``, on the connection that holds the exporters' lock."""
 
-    store: Store
+    context: RunContext
     connection: Connection
     target: PostgresTarget
-    run_id: str
     source: ExportSource
     last: ExportRecord | None
 
@@ -136,15 +134,17 @@ class _Export:
         for each in with_rows:
             staging.refuse_unstorable(each.published.table, each.rows)
         mirror.clear_staging(self.connection)
+        self.context.on_progress("export: stages", sum(len(each.rows) for each in with_rows), unit="row")
         if with_rows:
             target = probe(self.target)
             for each in with_rows:
-                frame, count = self.store.to_spark(each.rows), len(each.rows)
-                staging.stage_rows(frame, each.published.table, self.run_id, target, count=count)
+                frame, count = self.context.store.to_spark(each.rows), len(each.rows)
+                staging.stage_rows(frame, each.published.table, self.context.run_id, target, count=count)
+        self.context.on_progress("export: proves")
         with self.connection.begin():
             return mirror.apply_staged(
                 self.connection,
-                run_id=self.run_id,
+                run_id=self.context.run_id,
                 state=self.source.state,
                 staged=[Staged(each.published.table, each.is_full, len(each.rows)) for each in staged],
                 proof=proof,

@@ -52,8 +52,8 @@ class Difference:
     def as_row(self) -> dict[str, Any]:
         """For a table of text."""
         key = " ".join(map(str, self.key.values()))
-        changed = (f"{name}: {ours} instead of {gold}" for name, (gold, ours) in self.columns.items())
-        return {"table": self.table, "key": key, "row": self.kind, "columns": "; ".join(changed)}
+        changed = [f"{name}: {ours} instead of {gold}" for name, (gold, ours) in self.columns.items()]
+        return {"table": self.table, "key": key, "row": self.kind, "columns": changed}
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""

@@ -8,6 +8,7 @@ import resource
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +27,6 @@ from lakehouse.spark import archive, configuration, jars, java
 from lakehouse.wording import in_one_line
 
 DEFAULTS = "spark-defaults.conf"
-STDERR = 2
 IS_SUBMITTED = "PYSPARK_GATEWAY_PORT"
 """By this variable ``spark-submit`` tells the programs that it starts where their JVM is."""
 JVM_END_SECONDS = 2.0
@@ -47,12 +47,17 @@ NOT_STARTED = (
 )
 AT_FULL_HEAP = "-XX:+ExitOnOutOfMemoryError"
 """A JVM that lacks memory ends: half of one answers nobody."""
+NO_NEWS = "WARNING: Using incubator modules:"
+"""How a line begins that every JVM prints which ``spark-submit`` starts, and that nobody can act on."""
 UTC = "-Duser.timezone=UTC"
 """For JDBC, whatever else the user's own options for the JVM are."""
 
 
 jvm_process: "subprocess.Popen[bytes] | None" = None
 """The JVM that this process has started; None under ``spark-submit``, which starts it itself."""
+
+jvm_words: threading.Thread | None = None
+"""Passes on what that JVM prints; it ends with the JVM."""
 
 
 def open_session(overrides: Mapping[str, str] | None = None) -> SparkSession:
@@ -214,6 +219,8 @@ def lost(error: BaseException) -> str | None:
         with suppress(subprocess.TimeoutExpired):
             code = process.wait(JVM_END_SECONDS if _may_be_cut_off(error) else 0)
             what = f"ended with {code}"  # negative: by this signal
+            if jvm_words is not None:
+                jvm_words.join(JVM_END_SECONDS)
             hint = WHY_ENDED.get(code, "")
     if what is None:
         return None
@@ -229,18 +236,42 @@ def _may_be_cut_off(error: BaseException) -> bool:
     return isinstance(error, Py4JError | EOFError) and not isinstance(error, Py4JJavaError)
 
 
+def _hear(said: int) -> threading.Thread:
+    """Pass on to stderr what a JVM prints into a pipe, but for ``NO_NEWS``; stdout is for our own answers.
+
+    Through ``sys.stderr``, so that a bar that is drawn there is drawn anew below it.
+    """
+
+    def pass_on() -> None:
+        with open(said, encoding="utf-8", errors="backslashreplace") as lines:
+            for line in lines:
+                if not line.startswith(NO_NEWS):
+                    with suppress(OSError, ValueError):  # nobody reads stderr any more; a full pipe would stop the JVM
+                        print(line, end="", file=sys.stderr, flush=True)
+
+    thread = threading.Thread(target=pass_on, name="what the JVM says", daemon=True)
+    thread.start()
+    return thread
+
+
 def _start_jvm(variables: Mapping[str, str]) -> Any:
-    """Start the JVM with these variables; what it prints goes to stderr: stdout is for our own answers.
+    """Start the JVM with these variables.
 
     Raises:
         LakehouseError: it did not start.
     """
-    global jvm_process
+    global jvm_process, jvm_words
     with settings.variables(variables):
         try:
             with interrupts.deferred():  # of a launch that is broken off a JVM stays for ever
-                gateway = launch_gateway(popen_kwargs={"stdout": STDERR})  # type: ignore[no-untyped-call]  # pyspark gives no types here
+                said, ours = os.pipe()
+                jvm_words = hearing = _hear(said)
+                try:
+                    gateway = launch_gateway(popen_kwargs={"stdout": ours, "stderr": ours})  # type: ignore[no-untyped-call]  # pyspark gives no types here
+                finally:
+                    os.close(ours)
         except PySparkRuntimeError as error:  # JAVA_GATEWAY_EXITED, all that it says
+            hearing.join()
             raise LakehouseError(NOT_STARTED) from error
     jvm_process = gateway.proc
     return gateway

@@ -8,6 +8,7 @@ from lakehouse.lake import commits, losses, watermarks
 from lakehouse.lake.delta_log import FeedError, Snapshot
 from lakehouse.lake.store import Rows
 from lakehouse.lake.tables import Table
+from lakehouse.progress import each
 from lakehouse.run_context import RunContext, StageReport
 from lakehouse.transform import merge
 from lakehouse.transform.models import STAGE_OF, Group, Model, batches, within
@@ -24,6 +25,7 @@ def build_model(
         LossError: the source holds less than the table was made of, or the table would lose more than the share that
             is set.
     """
+    context.on_progress(model.stage)
     source, table = context.snapshot(model.source), context.snapshot(model.table)
     landing = _landing(context, model.source, source, upstream)
     losses.check_source(
@@ -81,7 +83,7 @@ def _built(context: RunContext, model: Model, source: Snapshot, touched: Sequenc
         rows = context.store.read(model.source, source.version).select(*model.reads)
         return (rows if touched is None else rows.where(_among(model.source, touched))).transform(model.build)
     built = []
-    for batch in batches(touched):
+    for batch in each(batches(touched), context.on_progress, model.stage, "part"):
         rows = context.store.to_spark(source.read_arrow(model.reads, within(model.source.clustered_by, batch)))
         built.append(rows.coalesce(1).transform(model.build).toArrow())  # in one part nothing has to be shuffled
     return pa.concat_tables(built)

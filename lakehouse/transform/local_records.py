@@ -19,6 +19,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.lake import duck, integrity
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import SILVER
+from lakehouse.progress import OnProgress, unheard, weighed
 from lakehouse.transform.batch import Batch, parts
 from lakehouse.transform.quality import Rules
 from lakehouse.transform.records import CHECKED
@@ -41,14 +42,14 @@ Part = tuple[int, int]
 class LocalRecords:
     """The records of a batch. See ``silver_job.CheckedRecords``."""
 
-    def __init__(self, store: Store, batch: Batch, rules: Rules) -> None:
+    def __init__(self, store: Store, batch: Batch, rules: Rules, on_progress: OnProgress = unheard) -> None:
         self._store, self._batch, self._rules = store, batch, rules
         self._folder = tempfile.TemporaryDirectory(prefix="lakehouse-")
         self._database = duck.connect(temp_directory=f"{self._folder.name}/spilled", memory_limit=duck.MEMORY)
         try:
             self._execute("ATTACH ':memory:' AS batch (COMPRESS)")
             self._execute("USE batch")
-            self._read()
+            self._read(on_progress)
         except BaseException:
             self.close()
             raise
@@ -76,7 +77,7 @@ class LocalRecords:
         self._database.close()
         self._folder.cleanup()
 
-    def _read(self) -> None:
+    def _read(self, on_progress: OnProgress) -> None:
         """Read and judge all responses of the batch."""
         responses = self._batch.bronze.read_arrow([*OF_RESPONSE, "n_periods"], self._batch.condition)
         ids = responses["response_id"].combine_chunks()
@@ -85,7 +86,8 @@ class LocalRecords:
         known = responses.select(OF_RESPONSE).append_column("is_pending", is_pending).append_column("number", numbers)
         self._execute("CREATE TABLE responses AS FROM given", known)
         self._execute("CREATE TABLE checked AS FROM given", pa.schema([NUMBER, *CHECKED]).empty_table())
-        for bodies in _read_ahead(self._bodies, parts(responses)):
+        read = ((part, _periods(part)) for part in _read_ahead(self._bodies, parts(responses)))
+        for bodies in weighed(read, _periods(responses), on_progress, "silver: reads", "half-hour"):
             records = checked(bodies, self._rules)
             number = pc.index_in(bodies["response_id"], ids).take(records[RESPONSE.name])
             self._execute("INSERT INTO checked FROM given", records.set_column(0, NUMBER, number))
@@ -95,7 +97,7 @@ class LocalRecords:
     def _bodies(self, part: tuple[int, int]) -> pa.Table:
         """The responses of some landings, first and last, each body proven to be what was received."""
         where = f"landing BETWEEN {part[0]} AND {part[1]} AND ({self._batch.condition})"
-        columns = list(dict.fromkeys((*NEEDED, *integrity.NEEDED)))
+        columns = list(dict.fromkeys((*NEEDED, *integrity.NEEDED, "n_periods")))
         return integrity.checked_rows(self._batch.bronze.read_arrow(columns, where))
 
     def _execute(self, statement: str, given: pa.Table | None = None) -> duckdb.DuckDBPyConnection:
@@ -108,6 +110,11 @@ class LocalRecords:
                 f"The records of this run cannot be held in {self._folder.name}: {in_one_line(str(error))}; "
                 "make room there, or name another place with TMPDIR."
             ) from error
+
+
+def _periods(responses: pa.Table) -> int:
+    """How many half-hours the responses hold together."""
+    return int(pc.sum(responses["n_periods"]).as_py() or 0)
 
 
 def _read_ahead(read: Callable[[Part], pa.Table], parts: Iterable[Part]) -> Iterator[pa.Table]:

@@ -110,9 +110,11 @@ def build_silver(
     batch = plan_batch(context, bronze, watermark, _quarantined_responses(quarantine) if replay else [])
     records = _checked(context, batch, contract.rules)
     try:
+        context.on_progress("silver: counts")
         summary = summarised(records, contract.rules)
         if sentence := _reason_to_stop(summary.results, contract):
             raise GateError(sentence, StageReport("silver", None, _seen(records, summary), reads, summary.results))
+        context.on_progress("silver: writes")
         context.open_session()
         quarantine = _write_quarantine(context, records, summary, batch, quarantine)
         version, account, counts = _write_silver(context, records, summary, batch, table, commit(quarantine))
@@ -137,7 +139,9 @@ def summarised(records: CheckedRecords, rules: Rules) -> ValidationSummary:
 
 def _checked(context: RunContext, batch: Batch, rules: Rules) -> CheckedRecords:
     """The batch's records, read and judged where Spark works: in this process, or on a cluster."""
-    return (LocalRecords if context.is_local else SparkRecords)(context.store, batch, rules)
+    if context.is_local:
+        return LocalRecords(context.store, batch, rules, context.on_progress)
+    return SparkRecords(context.store, batch, rules)
 
 
 def _quarantined_responses(quarantine: Snapshot) -> list[str]:

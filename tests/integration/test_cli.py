@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 from filelock import FileLock
 from pyspark.sql import SparkSession
 
@@ -45,6 +46,20 @@ def test_prints_help_on_stdout_where_it_is_asked_for_and_on_stderr_where_a_comma
     assert out.startswith(f"Usage: {' '.join(['lakehouse', *group])} [OPTIONS] COMMAND")
     assert call(*group, "--help") == (0, out, "")
     assert call(*group) == (2, "", out)
+
+
+def test_shows_every_command_in_a_group_and_with_an_example(call: Call) -> None:
+    _, out, _ = call("-h")
+    headings = re.findall(r"^(\w+)(?: \(.*\))?:$", out, re.MULTILINE)
+    assert headings == ["Options", "Run", "Look", "Keep", "Serve", "Operate"]
+    assert "..." not in out.split("Run (")[1]
+    assert max(map(len, out.splitlines())) <= 80
+    for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]  # it is a group
+        assert re.search(rf"^  {name} ", out, re.MULTILINE)
+        members = getattr(command, "commands", {"": command})
+        for member in members:
+            _, said, _ = call(name, *filter(None, [member]), "-h")
+            assert re.search(rf"^  Example:\n    lakehouse {name} ?{member}", said, re.MULTILINE), (name, member)
 
 
 @pytest.mark.parametrize(
@@ -110,9 +125,10 @@ def test_says_that_there_is_no_lake_yet(call: Call, tmp_path: Path) -> None:
 
 
 def test_shows_an_empty_lake(call: Call, tmp_path: Path) -> None:
-    code, out, _ = call("status", LAKEHOUSE_ROOT=str(tmp_path / "lake"))
+    code, out, err = call("status", LAKEHOUSE_ROOT=str(tmp_path / "lake"))
     assert code == 0
-    assert "no run yet; begin with: lakehouse run" in out
+    assert out.startswith("table\tversion\t")
+    assert "no run yet; begin with: `lakehouse run`" in err
 
 
 def test_waits_for_no_other_writer(call: Call, tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_tells_and_records_that_the_jvm_was_killed(tmp_path: Path) -> None:
     assert errors[0].startswith(f"error: {said}")
     assert "Traceback" not in done.stderr
     assert "unexpected" not in done.stderr
-    assert f"failed, {said}" in done.stdout
+    assert f"failed, {said}" in done.stderr
 
 
 def test_refuses_to_start_with_too_few_files(monkeypatch: pytest.MonkeyPatch) -> None:

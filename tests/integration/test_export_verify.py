@@ -103,7 +103,7 @@ def test_shows_each_difference_and_repairs_it(call: Call, database: PostgresTarg
     }
     code, out, _ = call("export", "--verify")
     assert code == 3
-    assert [line.split()[:2] for line in out.strip().splitlines()[2:]] == [
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [
         ["carbon_intensity_daily", "13"],
         ["carbon_intensity_daily", "13"],
         ["carbon_intensity_daily", "18"],

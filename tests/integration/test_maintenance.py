@@ -21,6 +21,7 @@ from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from lakehouse.transform.models import MODELS
 from tests.support.lakes import Lake, periods, response
+from tests.support.reports import Heard
 from tests.support.revised_lake import derived
 
 DAY_MS = 24 * 3600 * 1000
@@ -76,9 +77,11 @@ def forever(told: Lake, settings_of: Callable[[str], Settings]) -> Settings:
 
 
 def maintained(chosen: Settings) -> RunReport:
-    run = Run(chosen, "maintain")
+    heard = Heard()
+    run = Run(chosen, "maintain", heard)
     with run.recorded():
         run.maintain()
+    assert heard.of("maintain") == [(done, len(TABLES), "table") for done in range(len(TABLES) + 1)]
     return run.report
 
 

@@ -247,8 +247,8 @@ sys.exit(code)
             env={"LAKEHOUSE_API__URL": simulator.url},
             check=False,
         )
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
 
     document: dict[str, Any] = json.loads(call("--json"))
     assert document["requests"] == [
@@ -260,7 +260,7 @@ sys.exit(code)
         }
     ]
     assert (document["requests_count"], document["bytes"]) == (1, 672_000)
-    assert "1 request, 96 half-hours, about 0.6 MiB" in call()
+    assert "1 request, 96 half-hours, about 656.2 KiB" in call()
     assert not Path(lake.root).exists()
     assert len(simulator.requests) == 2  # its clock, once for each call
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from lakehouse.settings import Settings
 from lakehouse.transform import quality, quarantine
 from tests.support.lakes import Lake, periods, response
 from tests.support.made_once import made_once
+from tests.support.reports import Heard
 from tests.support.revised_lake import derived
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -35,9 +37,14 @@ def released_once(
     def make(root: Path) -> None:
         revised_once.copy(root)
         said: list[str] = []
-        releases.create(settings_of(str(root)), "first", NOW, note="for a paper", at=1, tell=said.append)
+        heard = Heard()
+        settings = settings_of(str(root))
+        size = releases.planned(settings, "first", 1).bytes
+        releases.create(settings, "first", NOW, note="for a paper", at=1, tell=said.append, on_progress=heard.progress)
         assert said[0].startswith("release first: copies ")
         assert said[0].endswith(" of lake version 1")
+        first, *_, last = heard.of("release first")
+        assert (first, last) == ((0, size, "bytes"), (size, size, "bytes"))
 
     return revised_once.at(made_once(tmp_path_factory, "released", make))
 
@@ -99,8 +106,14 @@ def test_is_not_written_by_a_query(chosen: Settings, settings_of: Callable[..., 
 def test_outlives_the_lakes_own_tables(chosen: Settings, released: Lake) -> None:
     for table in (BRONZE, SILVER, GOLD):
         shutil.rmtree(released.store.path(table))
-    assert [each.is_whole for each in releases.verify(chosen, "first")] == [True] * 8
-    assert reproduction.reproduce(chosen, "first").is_identical
+    heard = Heard()
+    assert [each.is_whole for each in releases.verify(chosen, "first", heard.progress)] == [True] * 8
+    sizes = [about["bytes"] for about in manifests.read(chosen, "first")["tables"].values()]
+    so_far = accumulate(sizes, initial=0)
+    assert heard.of("release first") == [(done, sum(sizes), "bytes") for done in so_far]
+    assert reproduction.reproduce(chosen, "first", on_progress=heard.progress).is_identical
+    assert heard.of("silver: reads")[-1] == (4, 4, "half-hour")
+    assert heard.of("compares") == [(done, 6, "table") for done in range(7)]
 
 
 def test_finds_a_row_that_was_changed_and_a_file_that_is_gone(chosen: Settings, released: Lake) -> None:

@@ -1,6 +1,25 @@
 """What a run reported, as tests compare it."""
 
-from lakehouse.pipeline import RunReport
+from lakehouse.run_record import RunObserver, RunReport
+
+
+class Heard(RunObserver):
+    """Keeps what it is told of progress."""
+
+    def __init__(self) -> None:
+        self._told: list[tuple[str, int, int | None, str]] = []
+
+    def progress(self, what: str, done: int = 0, total: int | None = None, unit: str = "") -> None:
+        self._told.append((what, done, total, unit))
+
+    @property
+    def names(self) -> list[str]:
+        """What it was told of, each once, in order."""
+        return list(dict.fromkeys(what for what, *_ in self._told))
+
+    def of(self, what: str) -> list[tuple[int, int | None, str]]:
+        """How far that was, each time."""
+        return [(done, total, unit) for name, done, total, unit in self._told if name == what]
 
 
 def counts(report: RunReport, stage: str) -> dict[str, int]:

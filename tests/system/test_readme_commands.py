@@ -50,7 +50,7 @@ LATER: Steps = (
     ("quarantine list", "2024-01-02T12:00Z … 13 … forecast_is_integer"),
     ("quarantine replay", "silver: … (nothing to write"),
     ("gaps", "0 of 144 half-hours from 2024-01-02T00:00:00Z to 2024-01-05T00:00:00Z lack something"),
-    ("status", "lake version … gold.carbon_intensity_daily … 54"),
+    ("status", "gold.carbon_intensity_daily … 54 … lake version"),
     ("diff gold.carbon_intensity_daily 3 4", "intensity_avg: 297.02 -> 296.65 … 0 added, 0 removed, 1 changed"),
     ("explain --region 12 --date 2024-01-02", "300 … Gold is what its half-hours give, and each of them what"),
     ("export --verify", "PostgreSQL equals … : 54 rows"),

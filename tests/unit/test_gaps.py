@@ -215,8 +215,8 @@ sys.exit(code)
         done = subprocess.run(
             [sys.executable, "-c", command, *arguments], capture_output=True, text=True, cwd=project, check=False
         )
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
 
     document = json.loads(call("--json"))
     assert document["gaps"][0] == {

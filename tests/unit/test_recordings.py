@@ -190,3 +190,12 @@ def test_never_unpacks_more_than_is_allowed(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert {reason for _, reason in reasons} == {"! it is larger than 1 MiB"}
     assert len(reasons) == 4
+
+
+def test_an_import_counts_bytes(tmp_path: Path) -> None:
+    for name, size in (("a.json", 5), ("b.json", 7)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    told: list[object] = []
+    found = [each.read() for each in file_source.discover([tmp_path], 100, lambda *how_far: told.append(how_far))]
+    assert found == [b"x" * 5, b"x" * 7]
+    assert told == [("import", done, 12, "bytes") for done in (0, 5, 12)]

@@ -75,10 +75,7 @@ def test_shows_no_login_of_an_address(text: str, clean: str) -> None:
 def test_shows_cells_and_names_of_columns_harmlessly() -> None:
     out = io.StringIO()
     console.print_rows([{f"name{HARMFUL}": HARMFUL, "map": {"k": "\x1b"}}], as_json=False, out=out)
-    frame, heads, rule, row, end = out.getvalue().splitlines()
-    assert SPELT_OUT in heads
-    assert row.split() == [SPELT_OUT, r"k=\x1b"]
-    assert [visible(line) for line in (frame, rule, end)] == [frame, rule, end]
+    assert out.getvalue() == f"name{SPELT_OUT}\tmap\n{SPELT_OUT}\tk=\\x1b\n"
 
 
 def test_says_lines_harmlessly() -> None:
@@ -120,7 +117,7 @@ def test_tells_a_run_harmlessly(out: io.StringIO, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("TERM", "dumb")
     narrator = ConsoleReporter(out, lambda: 0.0)
     narrator.retried("2024", f"http://jo:s3cret@proxy {HARMFUL}", 1.0)
-    assert f"http://***@proxy {SPELT_OUT}; again in 1.0 s" in out.getvalue()
+    assert f"http://***@proxy {SPELT_OUT}; again in 1.0 s" in out.getvalue().replace("\n", " ")
 
 
 def test_complains_harmlessly(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,45 @@
+"""What a shell completes: regions, tables, releases and rules.
+
+A shell that completes cannot be told anything: what cannot be found (no lake yet, a wrong setting) is not completed.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from lakehouse.errors import LakehouseError
+
+
+def regions() -> list[tuple[str, str]]:
+    """The ids of all regions, with their names as help where the shell shows that."""
+    from lakehouse.lake.tables import REGIONS
+
+    return [(str(region.regionid), region.shortname) for region in REGIONS]
+
+
+def tables() -> list[tuple[str, str]]:
+    """The names of all tables, with what they hold."""
+    from lakehouse.lake.tables import TABLES
+
+    return [(table.name, table.comment) for table in TABLES]
+
+
+def rules() -> list[str]:
+    """The rules that refuse a record."""
+    from lakehouse.transform.quality import RULES
+
+    return [rule.name for rule in RULES.records]
+
+
+def releases(context: typer.Context) -> Iterator[str]:
+    """The names of the releases of the lake that the flags before the command and the settings name."""
+    from lakehouse import settings
+    from lakehouse.history import manifests
+
+    given: dict[str, Any] = context.find_root().params
+    flags = {name: given[name] for name in ("root", "env") if given.get(name) is not None}
+    try:
+        yield from manifests.names(settings.load(flags))
+    except (LakehouseError, OSError):
+        return
