@@ -14,9 +14,17 @@ from lakehouse.wording import counted
 
 Table = Annotated[str, typer.Argument(help="Such as gold.carbon_intensity_daily.", autocompletion=completion.tables)]
 Region = Annotated[
-    int,
-    typer.Option("--region", help="A region's id, 1 to 18; see gold.dim_region.", autocompletion=completion.regions),
+    str,
+    typer.Option("--region", metavar="R", help="A region's id (1 to 18) or name.", autocompletion=completion.regions),
 ]
+
+
+def _regionid(region: str) -> int:
+    """The id of a region, of which a name is what the newest state of the lake calls it."""
+    from lakehouse.dataset.lake import Lake
+    from lakehouse.history import states
+
+    return int(region) if region.isascii() and region.isdigit() else Lake(states.newest(chosen())).region(region)
 
 
 @command("plan", LOOK, example="lakehouse plan --from 2024-01-01 --to 2024-02-01")
@@ -152,7 +160,7 @@ def explain(
     from lakehouse.history import explanation, rendering
 
     with waiting("explain"):
-        found = explanation.explain(chosen(), region, parse_day(date, "--date").date(), at)
+        found = explanation.explain(chosen(), _regionid(region), parse_day(date, "--date").date(), at)
     given.found = found.as_dict()
     if not as_json:
         rendering.tell_explanation(found)
@@ -187,7 +195,7 @@ def revisions(
     if first >= last:
         raise UsageError(f"--from {start} is not before --to {end}.")
     with waiting("revisions"):
-        found = statements.find(chosen(), region, first, last, at, revised_only=not everything)
+        found = statements.find(chosen(), _regionid(region), first, last, at, revised_only=not everything)
     if as_json:
         console.print_json({"statements": found.statements, "by_age": found.by_age})
         return
@@ -226,7 +234,7 @@ def psql(
     raise typer.Exit(database.run_psql(chosen(), arguments or []))
 
 
-@command("report", LOOK, example="lakehouse report --region 13 --out london.html")
+@command("report", SERVE, example="lakehouse report --region London --out london.html")
 def report(
     at: AtNumber = None,
     release: Annotated[
