@@ -37,7 +37,7 @@ def run(arguments: list[str]) -> int:
             "DBT_TARGET_PATH": str(WORK / "target"),
             "DBT_LOG_PATH": str(WORK / "logs"),
         }
-        return subprocess.run([DBT, *arguments], env=variables, check=False).returncode
+        return subprocess.run([DBT, *arguments], env=variables, check=False).returncode  # noqa: S603 (dbt itself)
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def run_psql(settings: Settings, arguments: Sequence[str]) -> int:
 
 
 def libpq_variables(target: PostgresTarget) -> dict[str, str]:
-    """The environment for a program that logs in through libpq: the user's, with the login in place of libpq's variables.
+    """The environment for a program that logs in through libpq: the user's, but for libpq's variables, and the login.
 
     So nothing of the login stands in the process list, and no variable of the user's own sends it elsewhere.
     """
