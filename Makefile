@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup run dbt test test-all test-fast bench picture lint format lock clean
+.PHONY: help setup setup-dbt run dbt test test-all test-fast bench picture lint format lock clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -60,7 +60,9 @@ $(READY): pyproject.toml spark-defaults.conf $(LOCKS) Makefile
 run: setup ## Set up and run the whole pipeline on the simulator and an embedded PostgreSQL
 	@$(BIN)/lakehouse demo
 
-dbt: setup .venv-dbt/.ready ## Build and test the dbt models on what `make run` left; DBT="docs generate" runs another dbt command
+setup-dbt: setup .venv-dbt/.ready ## Make dbt's own environment, too
+
+dbt: setup-dbt ## Build and test the dbt models on what `make run` left; DBT="docs generate" runs another dbt command
 	@LAKEHOUSE_ROOT="$${LAKEHOUSE_ROOT:-data/demo}" $(BIN)/python dbt/run.py $(DBT)
 DBT ?= build
 

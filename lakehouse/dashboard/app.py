@@ -17,6 +17,7 @@ from lakehouse.dashboard.serving import SECRET
 from lakehouse.dashboard.view import PARAMETERS, View, from_parameters
 from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.postgres import PostgresTarget
+from lakehouse.wording import counted
 
 # A longer range shows its fuels and its completeness by month: a day would be thinner than a pixel.
 DAYS_AS_BARS = 120
@@ -101,8 +102,8 @@ def _say_summary(connection: Connection, view: View) -> None:
         mean = f"{row['intensity_avg']} gCO2/kWh" if row["intensity_avg"] is not None else "no complete day"
         column.metric(f"{row['region']}, {view.first} to {view.last}", mean)
         column.caption(
-            f"Mean of the {row['n_complete']} complete days. Left out: {row['n_partial']} partial days, "
-            f"{row['n_missing']} missing ones."
+            f"Mean of {counted(row['n_complete'], 'complete day')}. Left out: "
+            f"{counted(row['n_partial'], 'partial day')}, {counted(row['n_missing'], 'missing day')}."
         )
 
 
@@ -115,7 +116,7 @@ def _show_trend(connection: Connection, view: View, export: Export | None) -> No
     st.caption(
         "Faint: daily means of complete days. Thick: monthly means, of every half-hour of the whole month. Hollow: a "
         "partial day or month. A gap is a gap."
-        + (f" {outside} days lie outside 0 to {charts.TOP} and are drawn at the edge." if outside else "")
+        + (f" Outside 0 to {charts.TOP} and drawn at the edge: {counted(outside, 'day')}." if outside else "")
     )
     _numbers("days", days.filter(pc.greater(days.column("n_periods"), 0)), view, export)
     _numbers("months", months.filter(pc.greater(months.column("n_periods"), 0)), view, export)
@@ -172,7 +173,7 @@ def _show_ranking(connection: Connection, view: View, export: Export | None) -> 
     one = found.slice(0, 1).to_pylist()[0]
     _draw(charts.ranking(found, view.regionids), "Distribution regions by mean carbon intensity; the table is below")
     st.caption(
-        f"The distribution regions over the {one['n_days']} days on which all of them are complete. The newest of "
+        f"The distribution regions over {counted(one['n_days'], 'day')} on which all of them are complete. The newest of "
         f"these is {one['newest']}; a label is the API's own for that day, and its bands move from year to year."
     )
     _table(found.drop_columns(["n_days", "newest"]))

@@ -46,7 +46,7 @@ def serve(settings: Settings, port: int, *, on_ready: Callable[[str], None]) -> 
     except ImportError:
         raise UsageError(
             "The dashboard needs Streamlit, which is not installed: run `make setup EXTRAS=dashboard`, "
-            "or install the package as lakehouse[dashboard]."
+            "or `pip install '.[dashboard]'` in an environment of your own."
         ) from None
     chosen = _free(port)
     with database(settings, must_exist=True) as at:
