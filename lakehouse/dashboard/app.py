@@ -173,8 +173,8 @@ def _show_ranking(connection: Connection, view: View, export: Export | None) -> 
     one = found.slice(0, 1).to_pylist()[0]
     _draw(charts.ranking(found, view.regionids), "Distribution regions by mean carbon intensity; the table is below")
     st.caption(
-        f"The distribution regions over {counted(one['n_days'], 'day')} on which all of them are complete. The newest of "
-        f"these is {one['newest']}; a label is the API's own for that day, and its bands move from year to year."
+        f"The distribution regions over {counted(one['n_days'], 'day')} on which all of them are complete. The newest "
+        f"of these is {one['newest']}; a label is the API's own for that day, and its bands move from year to year."
     )
     _table(found.drop_columns(["n_days", "newest"]))
     _numbers("ranking", found, view, export)
