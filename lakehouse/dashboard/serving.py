@@ -5,6 +5,7 @@ import dataclasses
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 from lakehouse.dashboard import queries
@@ -41,18 +42,18 @@ def serve(settings: Settings, port: int, *, on_ready: Callable[[str], None]) -> 
         PostgresError: the database cannot be reached or read.
         LakehouseError: it holds no published tables.
     """
-    try:
-        import streamlit
-    except ImportError:
+    if find_spec("streamlit") is None:
         raise UsageError(
             "The dashboard needs Streamlit, which is not installed: run `make setup EXTRAS=dashboard`, "
             "or `pip install '.[dashboard]'` in an environment of your own."
-        ) from None
+        )
     chosen = _free(port)
     with database(settings, must_exist=True) as at:
         target = probe(at.target)
         with queries.reading(target):
             pass  # what is wrong with the database is said now, not in the browser
+
+        import streamlit  # two seconds, which no refusal has to take
 
         @asynccontextmanager
         async def announced(_: object) -> AsyncIterator[None]:
