@@ -205,9 +205,9 @@ def _show_trust(connection: Connection, export: Export | None) -> None:
         return
     version = "of no recorded lake version" if export.lake_version is None else f"lake version {export.lake_version}"
     st.write(
-        f"The tables equal **{version}**, exported {export.exported_at:%Y-%m-%d %H:%M:%S} UTC by run "
-        f"`{export.run_id}`. `lakehouse export --verify` proves it again, `lakehouse explain` follows a figure down "
-        f"to the API's answer."
+        f"By the export's log the tables equal **{version}**, exported {export.exported_at:%Y-%m-%d %H:%M:%S} UTC by "
+        f"run `{export.run_id}`. `lakehouse export --verify` proves it, `lakehouse explain` follows a figure down to "
+        f"the API's answer."
     )
     _table(queries.exported_tables(connection))
     with st.expander("The newest exports"):

@@ -66,11 +66,12 @@ def _line(frame: pd.DataFrame, look: dict[str, Any], *, width: float, opacity: f
     partial = frame[~frame["is_complete"] & frame["intensity_avg"].notna()]
     line = alt.Chart(whole).mark_line(strokeWidth=width, opacity=opacity, invalid="break-paths-filter-domains")
     points = {"size": 30 * width, "opacity": max(opacity, 0.7), "strokeDash": [1, 0]}
-    return [
-        line.encode(**place, **look),
-        alt.Chart(alone).mark_point(filled=True, **points).encode(**place, color=look["color"]),
-        alt.Chart(partial).mark_point(filled=False, **points).encode(**place, color=look["color"]),
+    marks = [
+        alt.Chart(rows).mark_point(filled=is_filled, **points).encode(**place, color=look["color"])
+        for rows, is_filled in ((alone, True), (partial, False))
+        if len(rows)
     ]
+    return [line.encode(**place, **look), *marks]
 
 
 def heat_map(profile: pa.Table) -> Any:
