@@ -26,6 +26,7 @@ HEADINGS = {
     "regionid": "id",
     "intensity_avg": "mean, gCO2/kWh",
     "n_days": "days",
+    "n_complete": "complete days",
     "newest": "newest day",
     "newest_avg": "newest day's mean",
     "newest_label": "that day's label",
@@ -99,12 +100,19 @@ def _chosen(regions: Sequence[Region], first: date, last: date) -> View:
 def _say_summary(connection: Connection, view: View) -> None:
     found = queries.summary(connection, view.regionids, view.first, view.last)
     for column, row in zip(st.columns(len(view.regionids)), found.to_pylist(), strict=True):
-        mean = f"{row['intensity_avg']} gCO2/kWh" if row["intensity_avg"] is not None else "no complete day"
-        column.metric(f"{row['region']}, {view.first} to {view.last}", mean)
+        mean = "no complete day" if row["intensity_avg"] is None else str(row["intensity_avg"])
+        column.metric(f"{row['region']}, gCO2/kWh, {view.first} to {view.last}", mean)
         column.caption(
             f"Mean of {counted(row['n_complete'], 'complete day')}. Left out: "
             f"{counted(row['n_partial'], 'partial day')}, {counted(row['n_missing'], 'missing day')}."
         )
+    if view.compare is None:
+        return
+    above, count = queries.difference(connection, view.region, view.compare, view.first, view.last)
+    one, other = found.column("region").to_pylist()
+    if above is not None:
+        verdict = f"{abs(above)} gCO2/kWh {'dirtier' if above > 0 else 'cleaner'} than" if above else "as clean as"
+        st.write(f"Over {counted(count, 'day')} on which both are complete, **{one}** is {verdict} **{other}**.")
 
 
 def _show_trend(connection: Connection, view: View, export: Export | None) -> None:
@@ -118,6 +126,8 @@ def _show_trend(connection: Connection, view: View, export: Export | None) -> No
         "partial day or month. A gap is a gap."
         + (f" Outside 0 to {charts.TOP} and drawn at the edge: {counted(outside, 'day')}." if outside else "")
     )
+    _table(queries.years(connection, view.regionids))
+    st.caption("By calendar year, of all its complete days. A year that is not whole lacks a season: see the days.")
     _numbers("days", days.filter(pc.greater(days.column("n_periods"), 0)), view, export)
     _numbers("months", months.filter(pc.greater(months.column("n_periods"), 0)), view, export)
 
@@ -242,14 +252,18 @@ def _text(value: object) -> str:
 def _numbers(name: str, table: pa.Table, view: View, export: Export | None) -> None:
     """The figures behind a chart, folded, and as files, which are made when they are asked for."""
     with st.expander(f"The numbers: {name}"):
-        st.dataframe(table, hide_index=True, alt=f"The numbers: {name}")
+        decimals = [field.name for field in table.schema if pa.types.is_decimal(field.type)]
+        digits = dict.fromkeys(decimals, st.column_config.NumberColumn(format="%.2f"))
+        st.dataframe(table, hide_index=True, alt=f"The numbers: {name}", column_config=digits)
         file = "_".join(["carbon", name, *map(str, view.regionids), str(view.first), str(view.last)])
-        for label, data in (
+        files = (
             ("CSV", lambda: downloads.as_csv(table)),
             ("Parquet", lambda: downloads.as_parquet(table, export)),
-        ):
-            ending = label.lower()
-            st.download_button(label, data, f"{file}.{ending}", on_click="ignore", key=f"{name}.{ending}")
+        )
+        with st.container(horizontal=True):
+            for label, data in files:
+                key = f"{name}.{label.lower()}"
+                st.download_button(label, data, f"{file}.{label.lower()}", on_click="ignore", key=key)
 
 
 show()

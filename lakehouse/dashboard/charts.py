@@ -45,7 +45,7 @@ def trend(days: pa.Table, months: pa.Table) -> Any:
     dashes = alt.Scale(domain=names, range=[[1, 0], [6, 3]][: len(names)])
     colour, dash = (
         alt.Color("region:N", title=None, scale=colours),
-        alt.StrokeDash("region:N", scale=dashes, legend=None),
+        alt.StrokeDash("region:N", title=None, scale=dashes),
     )
     return alt.layer(
         *_line(daily, {"color": colour}, width=1, opacity=0.5, day="date_recorded"),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -212,6 +213,44 @@ def summary(connection: Connection, regionids: Sequence[int], first: date, last:
         regionids=list(regionids),
         first=first,
         last=last,
+    )
+
+
+def difference(
+    connection: Connection, regionid: int, other: int, first: date, last: date
+) -> tuple[Decimal | None, int]:
+    """The mean by which the region's days are above the other's, over the days of which both are complete; how many."""
+    above, count = connection.execute(
+        text(
+            """
+            SELECT round(avg(a.intensity_avg - b.intensity_avg), 2), count(*)
+            FROM carbon_data.carbon_intensity_daily AS a
+            JOIN carbon_data.carbon_intensity_daily AS b USING (date_recorded)
+            WHERE a.regionid = :regionid AND b.regionid = :other AND a.is_complete AND b.is_complete
+                AND date_recorded BETWEEN :first AND :last
+            """
+        ),
+        {"regionid": regionid, "other": other, "first": first, "last": last},
+    ).one()
+    return above, count
+
+
+def years(connection: Connection, regionids: Sequence[int]) -> pa.Table:
+    """One row per region and UTC year, whatever the range: the mean of its complete days' means; how many they are."""
+    return _table(
+        connection,
+        """
+        SELECT r.regionid, r.shortname AS region, extract(YEAR FROM d.date_recorded)::int AS year,
+            round(avg(d.intensity_avg) FILTER (WHERE d.is_complete), 2) AS intensity_avg,
+            count(*) FILTER (WHERE d.is_complete) AS n_complete
+        FROM carbon_data.carbon_intensity_daily AS d
+        JOIN carbon_data.dim_region AS r USING (regionid)
+        WHERE r.regionid = ANY (:regionids)
+        GROUP BY r.regionid, r.shortname, year
+        ORDER BY array_position(:regionids, r.regionid), year
+        """,
+        [*_REGION, ("year", pa.int32()), ("intensity_avg", _MEAN), ("n_complete", pa.int32())],
+        regionids=list(regionids),
     )
 
 

@@ -131,6 +131,13 @@ def test_has_no_mean_where_no_day_is_complete(connection: Connection) -> None:
     assert (row["intensity_avg"], row["n_complete"], row["n_partial"], row["n_missing"]) == (None, 0, 1, 1)
 
 
+def test_compares_two_regions_on_their_common_days(connection: Connection) -> None:
+    # (200.05 - 100.10 + 210.10 - 120.20 + 230.18 - 150.00) / 3 = 90.01
+    assert queries.difference(connection, 13, 12, FIRST, LAST) == (Decimal("90.01"), 3)
+    assert queries.difference(connection, 12, 13, FIRST, LAST) == (Decimal("-90.01"), 3)
+    assert queries.difference(connection, 12, 13, date(2024, 3, 1), date(2024, 3, 1)) == (None, 0)
+
+
 def test_ranks_regions_of_one_kind_over_the_same_days(connection: Connection) -> None:
     found = queries.ranking(connection, "dno_region", FIRST, LAST)
     # South England on London's three complete days: (100.10 + 120.20 + 150.00) / 3 = 123.433...
