@@ -26,7 +26,6 @@ HEADINGS = {
     "regionid": "id",
     "intensity_avg": "mean, gCO2/kWh",
     "n_days": "days",
-    "n_complete": "complete days",
     "newest": "newest day",
     "newest_avg": "newest day's mean",
     "newest_label": "that day's label",
@@ -126,10 +125,20 @@ def _show_trend(connection: Connection, view: View, export: Export | None) -> No
         "partial day or month. A gap is a gap."
         + (f" Outside 0 to {charts.TOP} and drawn at the edge: {counted(outside, 'day')}." if outside else "")
     )
-    _table(queries.years(connection, view.regionids))
+    _table(_by_year(queries.years(connection, view.regionids)))
     st.caption("By calendar year, of all its complete days. A year that is not whole lacks a season: see the days.")
     _numbers("days", days.filter(pc.greater(days.column("n_periods"), 0)), view, export)
     _numbers("months", months.filter(pc.greater(months.column("n_periods"), 0)), view, export)
+
+
+def _by_year(years: pa.Table) -> pa.Table:
+    """One row per year, with the columns of each region beside one another."""
+    rows = {year: {"year": year} for year in sorted(set(years.column("year").to_pylist()))}
+    for each in years.to_pylist():
+        name = each["region"]
+        rows[each["year"]] |= {f"{name}, gCO2/kWh": each["intensity_avg"], f"{name}, complete days": each["n_complete"]}
+    columns = dict.fromkeys(name for row in rows.values() for name in row)
+    return pa.table({name: [row.get(name) for row in rows.values()] for name in columns})
 
 
 def _show_hours(connection: Connection, view: View, export: Export | None) -> None:
