@@ -3,6 +3,7 @@
 It is given the login by ``st.secrets`` (see ``serving``), reads everything in one transaction and keeps nothing.
 """
 
+from calendar import monthrange
 from collections.abc import Sequence
 from datetime import date, datetime
 
@@ -86,7 +87,7 @@ def _chosen(regions: Sequence[Region], first: date, last: date) -> View:
         st.selectbox("Compare with", [None, *names], key="compare", format_func=lambda each: names.get(each, "nothing"))
         st.date_input("First day (UTC)", key="first", min_value=first, max_value=last, format="YYYY-MM-DD")
         st.date_input("Last day (UTC)", key="last", min_value=first, max_value=last, format="YYYY-MM-DD")
-        st.caption(
+        _note(
             "The address of this page reproduces what is shown. Nations and Great Britain overlap the distribution "
             "regions: they are never added up."
         )
@@ -100,11 +101,12 @@ def _say_summary(connection: Connection, view: View) -> None:
     found = queries.summary(connection, view.regionids, view.first, view.last)
     for column, row in zip(st.columns(len(view.regionids)), found.to_pylist(), strict=True):
         mean = "no complete day" if row["intensity_avg"] is None else str(row["intensity_avg"])
-        column.metric(f"{row['region']}, gCO2/kWh, {view.first} to {view.last}", mean)
-        column.caption(
-            f"Mean of {counted(row['n_complete'], 'complete day')}. Left out: "
-            f"{counted(row['n_partial'], 'partial day')}, {counted(row['n_missing'], 'missing day')}."
-        )
+        with column:
+            st.metric(f"{row['region']}, gCO2/kWh, {view.first} to {view.last}", mean)
+            _note(
+                f"Mean of {counted(row['n_complete'], 'complete day')}. Left out: "
+                f"{counted(row['n_partial'], 'partial day')}, {counted(row['n_missing'], 'missing day')}."
+            )
     if view.compare is None:
         return
     above, count = queries.difference(connection, view.region, view.compare, view.first, view.last)
@@ -120,13 +122,13 @@ def _show_trend(connection: Connection, view: View, export: Export | None) -> No
     months = queries.months(connection, view.regionids, view.first, view.last)
     _draw(charts.trend(days, months), "Carbon intensity by day and by month; the numbers are below")
     outside = charts.beyond(days)
-    st.caption(
+    _note(
         "Faint: daily means of complete days. Thick: monthly means, of every half-hour of the whole month. Hollow: a "
         "partial day or month. A gap is a gap."
         + (f" Outside 0 to {charts.TOP} and drawn at the edge: {counted(outside, 'day')}." if outside else "")
     )
     _table(_by_year(queries.years(connection, view.regionids)))
-    st.caption("By calendar year, of all its complete days. A year that is not whole lacks a season: see the days.")
+    _note("By calendar year, of all its complete days. A year that is not whole lacks a season: see the days.")
     _numbers("days", days.filter(pc.greater(days.column("n_periods"), 0)), view, export)
     _numbers("months", months.filter(pc.greater(months.column("n_periods"), 0)), view, export)
 
@@ -146,23 +148,26 @@ def _show_hours(connection: Connection, view: View, export: Export | None) -> No
     profile = queries.profile(connection, view.regionids, view.first, view.last)
     for column, own in zip(st.columns(len(view.regionids)), _by_region(profile, view), strict=True):
         with column:
-            _say_cleanest(own.filter(pc.greater(own.column("n_days"), 0)))
+            _say_cleanest(own)
             _draw(charts.heat_map(own), "Carbon intensity by half-hour of the day and month; the numbers are below")
-    st.caption(
+    _note(
         f"Mean of each half-hour of the UTC day in whole months, also outside the chosen days. Darker is dirtier; the "
         f"scale ends at {charts.TOP}. Grey with a cross: no data. Britain's clocks are an hour ahead of UTC in summer."
     )
     _numbers("half-hours", profile.filter(pc.greater(profile.column("n_days"), 0)), view, export)
 
 
-def _say_cleanest(there: pa.Table) -> None:
-    if not there.num_rows:
-        st.write("No half-hour is there.")
+def _say_cleanest(own: pa.Table) -> None:
+    """The cleanest half-hour of one region, among those that every day of their month has."""
+    region = own.column("region")[0]
+    whole = [row for row in own.to_pylist() if row["n_days"] == monthrange(row["month"].year, row["month"].month)[1]]
+    if not whole:
+        st.write(f"**{region}**: no half-hour is there on every day of a month.")
         return
-    best = min(there.to_pylist(), key=lambda row: (row["intensity_avg"], row["month"], row["half_hour"]))
+    best = min(whole, key=lambda row: (row["intensity_avg"], row["month"], row["half_hour"]))
     st.write(
-        f"**{best['region']}**: cleanest on average at **{best['starts_at']} UTC** in {best['month']:%B %Y}, with "
-        f"{best['intensity_avg']} gCO2/kWh."
+        f"**{region}**: cleanest on average at **{best['starts_at']} UTC** in {best['month']:%B %Y}, with "
+        f"{best['intensity_avg']} gCO2/kWh, of the half-hours that every day of their month has."
     )
 
 
@@ -177,7 +182,7 @@ def _show_fuels(connection: Connection, view: View) -> None:
     for own in _by_region(table, view):
         st.write(f"**{own.column('region')[0]}**")
         _draw(charts.fuel_mix(own, when), "Shares of fuels over time; the numbers are with the first chart")
-    st.caption(
+    _note(
         f"{said}: shares of generation; its numbers are with the first chart. What imports are made of is not known. "
         f"A gap is a gap."
     )
@@ -191,7 +196,7 @@ def _show_ranking(connection: Connection, view: View, export: Export | None) -> 
         return
     one = found.slice(0, 1).to_pylist()[0]
     _draw(charts.ranking(found, view.regionids), "Distribution regions by mean carbon intensity; the table is below")
-    st.caption(
+    _note(
         f"The distribution regions over {counted(one['n_days'], 'day')} on which all of them are complete. The newest "
         f"of these is {one['newest']}; a label is the API's own for that day, and its bands move from year to year."
     )
@@ -200,7 +205,7 @@ def _show_ranking(connection: Connection, view: View, export: Export | None) -> 
     st.subheader("Nations and Great Britain")
     for kind in ("nation", "gb"):
         _table(queries.ranking(connection, kind, view.first, view.last).drop_columns(["rank"]))
-    st.caption("They are made of the same power stations as the distribution regions, so they are shown apart.")
+    _note("They are made of the same power stations as the distribution regions, so they are shown apart.")
 
 
 def _show_missing(connection: Connection, view: View, export: Export | None) -> None:
@@ -211,7 +216,7 @@ def _show_missing(connection: Connection, view: View, export: Export | None) -> 
     holes = queries.holes(connection, view.regionids, view.first, view.last)
     if holes.num_rows:
         _table(holes)
-        st.caption("Why they are missing says `lakehouse gaps`, which reads the lake itself.")
+        _note("Why they are missing says `lakehouse gaps`, which reads the lake itself.")
         _numbers("holes", holes, view, export)
     else:
         st.write("Of the chosen regions and days every half-hour is there.")
@@ -231,7 +236,7 @@ def _show_trust(connection: Connection, export: Export | None) -> None:
     _table(queries.exported_tables(connection))
     with st.expander("The newest exports"):
         _table(queries.exports(connection))
-    st.caption(
+    _note(
         f"Data: {downloads.ATTRIBUTION}. Intensities are forecasts in gCO2/kWh. Read as `{queries.role(connection)}`, "
         f"in one read-only transaction."
     )
@@ -239,6 +244,11 @@ def _show_trust(connection: Connection, export: Export | None) -> None:
 
 def _by_region(table: pa.Table, view: View) -> list[pa.Table]:
     return [table.filter(pc.equal(table.column("regionid"), regionid)) for regionid in view.regionids]
+
+
+def _note(text: str) -> None:
+    """Small print, as dark as the rest: Streamlit's captions are too pale to be read by everybody."""
+    st.markdown(f":small[{text}]")
 
 
 def _draw(chart: object, said: str) -> None:

@@ -83,13 +83,14 @@ def heat_map(profile: pa.Table) -> Any:
     }
     told = ["region:N", "month:T", "starts_at:N", alt.Tooltip("intensity_avg:Q", format=".2f"), "n_days:Q"]
     ramp = alt.Scale(scheme="yelloworangebrown", domain=[0, TOP], clamp=True)
-    cells = alt.Chart(frame[frame["intensity_avg"].notna()]).mark_rect()
-    holes = alt.Chart(frame[frame["intensity_avg"].isna()])
-    return alt.layer(
-        cells.encode(color=alt.Color("intensity_avg:Q", title=UNIT, scale=ramp), tooltip=told, **place),
-        holes.mark_rect(color=NO_DATA).encode(**place),
-        holes.mark_text(text="×", color="white").encode(**place),  # noqa: RUF001 (a cross)
-    ).properties(height=420)
+    is_there = frame["intensity_avg"].notna()
+    cells = alt.Chart(frame[is_there]).mark_rect()
+    layers = [cells.encode(color=alt.Color("intensity_avg:Q", title=UNIT, scale=ramp), tooltip=told, **place)]
+    if not is_there.all():
+        holes = alt.Chart(frame[~is_there])
+        layers.append(holes.mark_rect(color=NO_DATA).encode(**place))
+        layers.append(holes.mark_text(text="×", color="white").encode(**place))  # noqa: RUF001 (a cross)
+    return alt.layer(*layers).properties(height=420)
 
 
 def fuel_mix(table: pa.Table, when: str) -> Any:
