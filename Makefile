@@ -2,14 +2,23 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup run test test-all test-fast bench picture lint format lock clean
+.PHONY: help setup setup-dbt run dbt test test-all test-fast bench picture lint format lock clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 WORKERS ?= 2
 READY := .venv/.ready
-LOCKS := requirements/uv.txt requirements/build.txt requirements/lock.txt
+# Optional parts: `make setup EXTRAS=dashboard`. They stay, also for other targets, until EXTRAS names others or none.
+OPTIONAL := dashboard
+SET_UP := $(shell cat .venv/.extras 2>/dev/null)
+EXTRAS ?= $(SET_UP)
+UNKNOWN := $(filter-out $(OPTIONAL),$(EXTRAS))
+$(if $(UNKNOWN),$(error EXTRAS names $(UNKNOWN); there is $(OPTIONAL)))
+LOCKS := requirements/uv.txt requirements/build.txt requirements/lock.txt $(EXTRAS:%=requirements/%.txt)
+ifneq ($(sort $(EXTRAS)),$(sort $(SET_UP)))
+.PHONY: $(READY)
+endif
 SAY = { printf 'error: %s\n' "$(1)" >&2; rm -f $(READY); exit 1; }
 
 help: ## Show the targets
@@ -27,7 +36,7 @@ $(READY): pyproject.toml spark-defaults.conf $(LOCKS) Makefile
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt \
 		|| $(call SAY,pip could not install requirements/uv.txt; is PyPI reachable?)
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes \
-		--build-constraints requirements/build.txt requirements/uv.txt requirements/lock.txt \
+		--build-constraints requirements/build.txt $(filter-out requirements/build.txt,$(LOCKS)) \
 		|| $(call SAY,uv could not install requirements/lock.txt; is PyPI reachable and the disk not full?)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --build-constraints requirements/build.txt -e . \
 		|| $(call SAY,The package itself could not be installed; what was printed above says why)
@@ -45,10 +54,24 @@ $(READY): pyproject.toml spark-defaults.conf $(LOCKS) Makefile
 		>.venv/submit.log 2>&1 || echo "spark-submit could not (see .venv/submit.log); it tries again when you call it" >&2
 	@echo "archiving the JVM's classes, so that Spark starts faster ..."
 	@$(BIN)/python -m lakehouse.warmup >/dev/null || { rm -f $(READY); exit 1; }
+	@echo "$(EXTRAS)" > .venv/.extras
 	@touch $(READY)
 
 run: setup ## Set up and run the whole pipeline on the simulator and an embedded PostgreSQL
 	@$(BIN)/lakehouse demo
+
+setup-dbt: setup .venv-dbt/.ready ## Make dbt's own environment, too
+
+dbt: setup-dbt ## Build and test the dbt models on what `make run` left; DBT="docs generate" runs another dbt command
+	@LAKEHOUSE_ROOT="$${LAKEHOUSE_ROOT:-data/demo}" $(BIN)/python dbt/run.py $(DBT)
+DBT ?= build
+
+.venv-dbt/.ready: requirements/dbt.txt
+	@echo "installing the locked packages of dbt, in an environment of its own ..."
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-dbt && $(BIN)/uv pip sync --quiet --require-hashes \
+		--python .venv-dbt/bin/python --build-constraints requirements/build.txt requirements/dbt.txt \
+		|| $(call SAY,uv could not install requirements/dbt.txt; is PyPI reachable and the disk not full?)
+	@touch $@
 
 test: setup ## Set up and run the tests, but for the slow ones
 	$(BIN)/pytest -m "not slow" -n $(WORKERS) --dist worksteal
@@ -75,14 +98,14 @@ format: setup ## Put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --quiet
+
 lock: ## Renew the locked versions and hashes (needs an environment)
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --generate-hashes --no-annotate --no-header \
-		--python-version 3.11 --quiet --output-file requirements/lock.txt
-	$(BIN)/uv pip compile requirements/build.in --universal --generate-hashes --no-annotate --no-header \
-		--python-version 3.11 --quiet --output-file requirements/build.txt
-	$(BIN)/uv pip compile requirements/uv.in --universal --generate-hashes --no-annotate --no-header \
-		--python-version 3.11 --quiet --output-file requirements/uv.txt
+	$(COMPILE) pyproject.toml --extra notebook --group dev --output-file requirements/lock.txt
+	for extra in $(OPTIONAL); do $(COMPILE) pyproject.toml --extra $$extra --constraint requirements/lock.txt \
+		--output-file requirements/$$extra.txt || exit 1; done
+	for name in build uv dbt; do $(COMPILE) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 
 clean: ## Remove the environment, caches and the demo's lake; your own lake stays
-	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis data/demo data/demo.postgres
+	rm -rf .venv .venv-dbt .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis data/demo data/demo.postgres
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Commands that serve: the simulated API and the demo."""
+"""Commands that serve: the simulated API, the dashboard and the demo."""
 
 import sys
 from pathlib import Path
@@ -29,6 +29,19 @@ def simulate(
         sys.stdout.flush()
 
     simulator.serve_forever(server, on_ready=ready)
+
+
+@command("dashboard", SERVE, example="lakehouse dashboard --port 8501")
+def dashboard(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="On this machine alone; 0 picks a free one.")] = 8501,
+) -> None:
+    """Show the published tables in a browser, live: regions, hours, fuels, what is missing."""
+    from lakehouse.dashboard import serving
+
+    def ready(url: str) -> None:
+        print(f"dashboard at {url}; Ctrl-C stops it", flush=True)
+
+    serving.serve(chosen(), port, on_ready=ready)
 
 
 @command("demo", RUN, example="lakehouse demo")

@@ -53,11 +53,10 @@ def restore_table(context: RunContext, state: LakeVersion, table: Table) -> Stag
     wanted = context.store.at(state.root).read_with_schema(table, state.version(table))
     source = SOURCES[table.name]
     commit = context.commit(STAGE, {source.name: context.snapshot(source)}, writes=(table, now))
-    current = context.store.read(table, now.version)
     version, _, counted = merge.merge_changes(
         context,
         wanted,
-        current,
+        merge.current_rows(context, table, now),
         table,
         now,
         commit,

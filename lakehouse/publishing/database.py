@@ -75,7 +75,7 @@ def run_psql(settings: Settings, arguments: Sequence[str]) -> int:
         shipped = str(EmbeddedPostgres(settings.embedded_data).psql)
         program = shipped if settings.postgres.url is None else shutil.which("psql") or shipped
         target = probe(at.target)
-        variables = _libpq(target)
+        variables = libpq_variables(target)
         if not target.takes_options:
             log.warning("This server takes no settings with a login; write carbon_data. before a table's name.")
             del variables["PGOPTIONS"]
@@ -88,8 +88,11 @@ def run_psql(settings: Settings, arguments: Sequence[str]) -> int:
         return done.returncode
 
 
-def _libpq(target: PostgresTarget) -> dict[str, str]:
-    """The login as libpq's variables, so that nothing of it stands in the process list; none of the user's own."""
+def libpq_variables(target: PostgresTarget) -> dict[str, str]:
+    """The environment for a program that logs in through libpq: the user's, but for libpq's variables, and the login.
+
+    So nothing of the login stands in the process list, and no variable of the user's own sends it elsewhere.
+    """
     login = {
         "PGHOST": target.host,
         "PGPORT": str(target.port),

@@ -43,11 +43,23 @@ def test_every_pinned_dependency_is_locked_at_that_version() -> None:
 
 
 def test_every_locked_package_has_hashes() -> None:
-    for file in ("lock.txt", "build.txt", "uv.txt"):
+    for file in ("lock.txt", "build.txt", "uv.txt", "dbt.txt", "dashboard.txt"):
         text = (PROJECT / "requirements" / file).read_text()
         packages = re.findall(r"^[a-z0-9-]+==.*(?:\n    .*)*", text, re.M)
         assert packages
         assert all("--hash=sha256:" in package for package in packages)
+
+
+def test_an_extra_is_locked_at_the_versions_of_the_rest() -> None:
+    def locked(file: str) -> dict[str, set[str]]:
+        versions: dict[str, set[str]] = {}
+        for name, version in re.findall(r"^([a-z0-9-]+)==([^ ]+)", (PROJECT / "requirements" / file).read_text(), re.M):
+            versions.setdefault(name, set()).add(version)
+        return versions
+
+    base, extra = locked("lock.txt"), locked("dashboard.txt")
+    assert "streamlit" in extra
+    assert {name: versions for name, versions in extra.items() if base.get(name, versions) != versions} == {}
 
 
 def test_documents_name_the_versions_in_use() -> None:

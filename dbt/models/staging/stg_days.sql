@@ -1,0 +1,2 @@
+select *
+from {{ source('carbon_data', 'carbon_intensity_daily') }}

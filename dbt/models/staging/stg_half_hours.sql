@@ -1,0 +1,2 @@
+select *
+from {{ source('carbon_data', 'intensity_profile') }}
