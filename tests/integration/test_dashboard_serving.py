@@ -12,9 +12,8 @@ import pytest
 from lakehouse.cli import exit_code
 from lakehouse.postgres import EmbeddedPostgres, PostgresTarget
 from lakehouse.publishing import migrations
-from tests.support.dashboards import publish
+from tests.support.dashboards import dashboard, of, publish
 from tests.support.export_fixtures import url_of
-from tests.support.processes import started
 
 pytest.importorskip("streamlit", reason="needs `make setup EXTRAS=dashboard`")
 
@@ -33,9 +32,7 @@ def addresses_listened_on(port: int) -> set[str]:
 
 def test_serves_this_machine_until_it_is_told_to_stop(database: PostgresTarget) -> None:
     publish(database)
-    with started("unused", "dashboard", "--port", "0", LAKEHOUSE_POSTGRES__URL=url_of(database)) as process:
-        assert process.stdout is not None
-        url = process.stdout.readline().split()[2].rstrip(";")
+    with dashboard(**of(database)) as (url, process):
         with urllib.request.urlopen(f"{url}/_stcore/health") as answer:
             assert answer.read() == b"ok"
         assert addresses_listened_on(int(url.rsplit(":", 1)[1])) == {"0100007F"}
@@ -49,9 +46,7 @@ def test_runs_the_embedded_server_meanwhile(lake_root: str) -> None:
     with server as target:
         migrations.migrate(target)
         publish(target)
-    with started(lake_root, "dashboard", "--port", "0") as process:
-        assert process.stdout is not None
-        assert "dashboard at http://127.0.0.1:" in process.stdout.readline()
+    with dashboard(lake_root) as (_, process):
         assert server.cluster.postmaster() is not None
         process.send_signal(signal.SIGINT)
         rest, complaints = process.communicate(timeout=60)

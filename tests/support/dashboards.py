@@ -1,5 +1,6 @@
 """A small published database for the dashboard, and the dashboard in a process of its own."""
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -65,10 +66,18 @@ def _figures(regionid: int, number: int, mean: str) -> dict[str, object]:
 
 
 @contextmanager
-def dashboard(target: PostgresTarget, *, port: int = 0) -> Iterator[str]:
-    """The dashboard on a database, in a process of its own; its URL. Needs the extra ``dashboard``."""
-    with started("unused", "dashboard", "--port", str(port), LAKEHOUSE_POSTGRES__URL=url_of(target)) as process:
+def dashboard(root: str = "unused", **variables: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """``lakehouse dashboard`` in a process of its own: its URL, once it answers, and the process.
+
+    It shows the embedded database of ``root``, or that of a variable ``LAKEHOUSE_POSTGRES__URL``; see ``of``.
+    """
+    with started(root, "dashboard", "--port", "0", **variables) as process:
         assert process.stdout is not None
         said = process.stdout.readline()
-        assert "dashboard at http://" in said, process.stderr and process.stderr.read()
-        yield said.split()[2].rstrip(";")
+        assert said.startswith("dashboard at http://127.0.0.1:"), said
+        yield said.split()[2].rstrip(";"), process
+
+
+def of(target: PostgresTarget) -> dict[str, str]:
+    """The variables that name a database: ``with dashboard(**of(database)) as (url, process)``."""
+    return {"LAKEHOUSE_POSTGRES__URL": url_of(target)}
