@@ -84,8 +84,10 @@ def heat_map(profile: pa.Table) -> Any:
     told = ["region:N", "month:T", "starts_at:N", alt.Tooltip("intensity_avg:Q", format=".2f"), "n_days:Q"]
     ramp = alt.Scale(scheme="yelloworangebrown", domain=[0, TOP], clamp=True)
     is_there = frame["intensity_avg"].notna()
-    cells = alt.Chart(frame[is_there]).mark_rect()
-    layers = [cells.encode(color=alt.Color("intensity_avg:Q", title=UNIT, scale=ramp), tooltip=told, **place)]
+    layers = []  # one without a mark has nothing to read aloud
+    if is_there.any():
+        cells = alt.Chart(frame[is_there]).mark_rect()
+        layers.append(cells.encode(color=alt.Color("intensity_avg:Q", title=UNIT, scale=ramp), tooltip=told, **place))
     if not is_there.all():
         holes = alt.Chart(frame[~is_there])
         layers.append(holes.mark_rect(color=NO_DATA).encode(**place))

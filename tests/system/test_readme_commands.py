@@ -169,3 +169,4 @@ def test_the_demo_loads_twice_and_publishes(lake_root: str, tmp_path: Path) -> N
             "export": (18, 18),
         },
     ]
+    assert "<title>Regional carbon intensity" in (tmp_path / "demo" / "report.html").read_text()[:2000]
