@@ -12,10 +12,14 @@ from lakehouse.errors import LakehouseError
 
 
 def regions() -> list[tuple[str, str]]:
-    """The ids of all regions, with their names as help where the shell shows that."""
+    """The ids of all regions with their names, and the names of one word with their ids.
+
+    A name with spaces would have to be quoted, in each shell in another way; its id serves as well.
+    """
     from lakehouse.lake.tables import REGIONS
 
-    return [(str(region.regionid), region.shortname) for region in REGIONS]
+    ids = [(str(region.regionid), region.shortname) for region in REGIONS]
+    return ids + [(name, f"region {number}") for number, name in ids if " " not in name]
 
 
 def tables() -> list[tuple[str, str]]:

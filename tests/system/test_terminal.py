@@ -114,6 +114,8 @@ def test_shows_that_spark_works_and_takes_it_away(lake: Settings) -> None:
     ("typed", "offered"),
     [
         ("explain --region 1", {"1", *map(str, range(10, 19))}),
+        ("explain --region L", {"London"}),
+        ("revisions --region S", {"Scotland"}),
         ("history gold.d", {"gold.dim_region"}),
         ("release verify ", {"first"}),
         ("restore f", {"first"}),
