@@ -159,9 +159,10 @@ def test_colours_marked_values_and_the_words_stay(printed: Printed, monkeypatch:
 def test_breaks_a_sentence_at_the_edge_but_no_command_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     out = Terminal()
-    console.say(f"Run {RUN_ID} stopped early; do `lakehouse run --full-refresh` once, then look at [bold]it.", out=out)
+    console.say(f"Run {RUN_ID} stopped early; then do `lakehouse run --full-refresh`, and look at [bold]it.", out=out)
     assert seen(out.getvalue()) == [
         f"Run {RUN_ID} stopped",
-        "early; do `lakehouse run --full-refresh`",
-        "once, then look at [bold]it.",
+        "early; then do",
+        "`lakehouse run --full-refresh`, and look",
+        "at [bold]it.",
     ]
