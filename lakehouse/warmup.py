@@ -19,7 +19,7 @@ from lakehouse.ingestion.reception import ReceivedAt
 from lakehouse.pipeline import STAGES, Run
 from lakehouse.postgres import EmbeddedPostgres
 from lakehouse.simulator import Simulator, run_in_thread
-from lakehouse.spark import archive, java
+from lakehouse.spark import archive, java, session
 
 FIRST, LAST = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 3, tzinfo=UTC)
 LATER = datetime(2024, 1, 3, 12, tzinfo=UTC)
@@ -49,7 +49,7 @@ def make_archive() -> Path:
 
 
 def _succeed(*command: str) -> None:
-    """Run a command to its end, and to that of the JVM that it leaves behind, which holds its stderr."""
+    """Run a command to its end."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=LARGEST_WAIT, check=False)  # noqa: S603 (our own)
     if done.returncode != 0:
         lines = [line for line in done.stderr.strip().splitlines() if not line.startswith("[")]  # those are the JVM's
@@ -75,6 +75,15 @@ def train(into: Path) -> None:
                 run.import_files([file], None, ReceivedAt(LATER))
                 run.transform(["silver"])
         run.context.store.spark.stop()
+    _await_end(session.jvm_process)
+
+
+def _await_end(jvm: "subprocess.Popen[bytes] | None") -> None:
+    """The JVM ends with its standard input, and writes its archive as the last thing it does."""
+    if jvm is None or jvm.stdin is None:
+        raise LakehouseError("Only a JVM that this process has started can be archived: call python -m lakehouse.warmup.")
+    jvm.stdin.close()
+    jvm.wait(LARGEST_WAIT)
 
 
 if __name__ == "__main__":
