@@ -81,7 +81,7 @@ def train(into: Path) -> None:
 def _await_end(jvm: "subprocess.Popen[bytes] | None") -> None:
     """The JVM ends with its standard input, and writes its archive as the last thing it does."""
     if jvm is None or jvm.stdin is None:
-        raise LakehouseError("Only a JVM that this process has started can be archived: call python -m lakehouse.warmup.")
+        raise LakehouseError("Only a JVM that this process has started is archived; call python -m lakehouse.warmup.")
     jvm.stdin.close()
     jvm.wait(LARGEST_WAIT)
 
