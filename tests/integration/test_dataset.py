@@ -200,6 +200,9 @@ def test_every_shape_has_the_same_figures_to_the_digit(lake: Lake) -> None:
     expected = (Decimal("333.67"), Decimal("64.35"))
     assert exact.duckdb().fetchall() == exact.polars().rows() == [expected]
     assert tuple(exact.pandas().iloc[0]) == expected
+    types = lake.gold.daily.pandas().dtypes
+    assert str(types["intensity_avg"]) == "decimal128(10, 2)[pyarrow]"
+    assert str(types["date_recorded"]).startswith("datetime64[")  # which can be resampled
 
 
 def test_rows_come_in_order_of_time_then_of_region(lake: Lake) -> None:
