@@ -27,8 +27,8 @@ def _(mo):
     # Carbon intensity of Great Britain's electricity
 
     The lake holds, for each half-hour and each of 18 regions, the forecast **carbon intensity** (grams of CO2 per
-    kilowatt-hour) and the shares of nine fuels. This notebook reads the lake that `make run` has made. Its data are
-    simulated: write another folder below for your own lake, or one that holds the API's figures.
+    kilowatt-hour) and the shares of nine fuels. This notebook reads the lake that `make run` has made, whose data are
+    simulated. For your own lake, write its folder in the next cell.
     """)
     return
 
@@ -193,8 +193,9 @@ def _(chosen, lake, mo, region):
     why = lake.explain(region.value, worst)
     mo.md(f"""
     {region.value} had **{why.gold["intensity_avg"]} gCO2/kWh** on {why.day}. Computed anew:
-    {why.recomputed["intensity_avg"]}, from {why.recomputed["n_periods"]} half-hours and {len(why.responses)} answers of
-    the API. {"They agree." if why.agrees else f"They do not agree: {why.first_disagreement()}."}
+    {why.recomputed["intensity_avg"]}, the mean of {why.recomputed["n_periods"]} half-hours.
+    {"They agree." if why.agrees else f"They do not agree: {why.first_disagreement()}."} The answers of the API that
+    speak of that day:
     """)
     return (why,)
 

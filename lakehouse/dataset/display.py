@@ -11,12 +11,13 @@ from lakehouse.wording import counted
 
 LONGEST = 60
 """Characters of a value that are shown."""
+STYLE = "<style>.lakehouse th, .lakehouse td { padding: 0.15em 0.8em; text-align: left; vertical-align: top }</style>"
 
 
 def of_lake(name: str, root: str, ended_at: datetime, tables: Iterable[Sequence[object]]) -> str:
     """A lake: which state it is, and a row for each table: how to reach it, name, version, meaning."""
     head = f"<p><b>{_text(name)}</b>, ended {ended_at:%Y-%m-%d %H:%M} UTC, at <code>{_text(root)}</code></p>"
-    return head + _table(("in Python", "table", "version", "meaning"), tables)
+    return STYLE + head + _table(("in Python", "table", "version", "meaning"), tables)
 
 
 def of_relation(title: str, comment: str, rows: int, schema: pa.Schema, head: pa.Table) -> str:
@@ -26,7 +27,7 @@ def of_relation(title: str, comment: str, rows: int, schema: pa.Schema, head: pa
         for field in schema
     ]
     return (
-        f"<p><b>{_text(title)}</b><br>{_text(comment)}; {counted(rows, 'row')}</p>"
+        f"{STYLE}<p><b>{_text(title)}</b><br>{_text(comment)}; {counted(rows, 'row')}</p>"
         f"<details><summary>{counted(len(about), 'column')}</summary>"
         f"{_table(('column', 'type', 'unit', 'meaning'), about)}</details>"
         f"{_table(schema.names, ((_short(value) for value in row.values()) for row in head.to_pylist()))}"
@@ -36,7 +37,7 @@ def of_relation(title: str, comment: str, rows: int, schema: pa.Schema, head: pa
 def _table(names: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     head = "".join(f"<th>{_text(name)}</th>" for name in names)
     body = "".join(f"<tr>{''.join(f'<td>{_text(value)}</td>' for value in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<table class="lakehouse"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _short(value: object) -> str:

@@ -130,4 +130,4 @@ def record_run(settings: Settings, number: int, clock: str | None, *failed: tupl
         {"window_start": at(start), "window_end": at(end), "error": error} for start, end, error in failed
     ]
     row = {"lake_version": number, "lake_clock": at(clock) if clock else None, "failed_windows": lost}
-    write_deltalake(settings.path(RUNS.path), pa.Table.from_pylist([row], schema), mode="append")
+    write_deltalake(settings.path(RUNS.path), pa.Table.from_pylist([row], schema), mode="append", schema_mode="merge")

@@ -100,7 +100,7 @@ def test_escapes_what_a_notebook_is_shown() -> None:
     assert "<script>" not in shown
     assert "<td>&lt;script&gt;x&lt;/script&gt;</td><td>1.50</td><td>4 bytes</td>" in shown
     assert "<td>&lt;b&gt;</td><td>string</td><td>&lt;gCO2&gt;</td><td>a &amp; b</td>" in shown
-    assert shown.startswith("<p><b>t &lt;where&gt;</b><br>a &amp; b; 1 row</p>")
+    assert shown.removeprefix(display.STYLE).startswith("<p><b>t &lt;where&gt;</b><br>a &amp; b; 1 row</p>")
     assert "<code>/tmp/&lt;x&gt;</code>" in display.of_lake("lake version 1", "/tmp/<x>", NOON, [])
 
 

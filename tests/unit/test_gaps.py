@@ -13,6 +13,9 @@ import pytest
 from lakehouse.errors import UsageError
 from lakehouse.ingestion import gaps
 from lakehouse.ingestion.gaps import Cause
+from lakehouse.lake import watermarks
+from lakehouse.lake.pinned import Tables
+from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER
 from lakehouse.settings import Settings
 from lakehouse.windows import Span
 from tests.support.lake_rows import account_of_run, receive, record_run, refine, refuse
@@ -154,6 +157,25 @@ def test_goes_by_the_watermark_that_silver_goes_by(lake: Settings) -> None:
     receive(lake, "2024-01-01", "2024-01-01T01:00", "2024-01-12", landing=3)
     assert gaps.find(lake, at("2024-01-01"), at("2024-01-02")).unrefined == 1
     assert gaps.find(lake, at("2023-01-01"), at("2023-01-02")).unrefined == 0  # it is about another day
+
+
+def test_tells_of_pinned_tables_what_was_known_then(lake: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watermarks, "RUNS_ASKED", 1)
+    receive(lake, "2024-01-01", "2024-01-01T01:00", "2024-01-10", landing=1)
+    refine(lake, dict.fromkeys(slots("2024-01-01", "2024-01-01T01:00"), ALL), landing=1)
+    receive(lake, "2024-01-01", "2024-01-01T01:00", "2024-01-11", landing=2)
+    account_of_run(lake, landing=2)  # lake version 1
+    now = {table.name: Tables(lake.root).open(table) for table in (BRONZE, SILVER, QUARANTINE)}
+    then = Tables(lake.root, {name: table.version for name, table in now.items() if table}, last_run=1)
+    receive(lake, "2024-01-01T01:00", "2024-01-01T02:00", "2024-01-12", landing=3)
+    record_run(lake, 2, None, ("2024-01-01T01:30", "2024-01-01T02:00", "no answer"))
+    report = gaps.of_tables(then, at("2024-01-01"), at("2024-01-01T02:00"), at("2024-01-11"))
+    assert report.unrefined == 0
+    assert [(gap.span, gap.cause) for gap in report.gaps] == [
+        (Span(at("2024-01-01T01:00"), at("2024-01-01T02:00")), Cause.NOT_FETCHED)
+    ]
+    early = gaps.of_tables(then, at("2024-01-01"), at("2024-01-01T02:00"), at("2024-01-01T01:00"))
+    assert [gap.cause for gap in early.gaps] == [Cause.FUTURE]
 
 
 def test_says_of_a_range_outside_that_it_is(lake: Settings, caplog: pytest.LogCaptureFixture) -> None:
