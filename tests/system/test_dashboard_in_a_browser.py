@@ -38,7 +38,7 @@ def test_shows_the_published_figures_and_asks_nobody_else(browser: Browser, addr
     assert {urlsplit(url).netloc for url in page.requests if urlsplit(url).scheme in ("http", "https", "ws")} == {
         urlsplit(address).netloc
     }
-    assert page.page.locator("canvas, svg.marks").count() >= 3
+    page.page.wait_for_function("document.querySelectorAll('canvas, svg.marks').length >= 3")
 
     page.page.get_by_label("Region", exact=False).first.click()
     page.page.get_by_role("option", name="Scotland").click()

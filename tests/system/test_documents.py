@@ -46,7 +46,7 @@ def script(steps: list[tuple[str, str]]) -> str:
             "docs/tutorial.md",
             datetime(2023, 11, 10, tzinfo=UTC),
             {**A_MONTH, "make setup": "true"},
-            ["about ", "82", "three-years.html", "tutorial.html", "31 days; SIMULATED DATA", "as released"],
+            ["about ", "82", "three-years.html", "tutorial.html", "21 days; SIMULATED DATA", "as released"],
         ),
     ],
     indirect=["api"],
