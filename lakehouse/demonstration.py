@@ -50,13 +50,13 @@ def play(settings: Settings, into: Path, *, as_json: bool) -> None:
             api.now = LATER
             _tell(f"2. The API's clock moves on to {LATER:%Y-%m-%dT%H:%MZ}; recent half-hours are revised.")
             second = _pass(chosen, None, None)
+    page = Path(settings.root) / "report.html"
+    writing.write(states.newest(chosen), Selection(), page)
     if as_json:
-        console.print_json({"passes": [first.as_dict(), second.as_dict()]})
+        console.print_json({"passes": [first.as_dict(), second.as_dict()], "report": str(page)})
         return
     console.print_rows([_line(table.name, first, second) for table in TABLES if table.name in first.versions])
     console.print_rows(_times(first, second))
-    page = Path(settings.root) / "report.html"
-    writing.write(states.newest(chosen), Selection(), page)
     version = second.versions[GOLD.name] - 1
     print(_NEXT.format(command=console.command(), place=into, root=shlex.quote(str(into)), version=version, page=page))
 

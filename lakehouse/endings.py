@@ -48,11 +48,18 @@ def known(error: BaseException) -> str | None:
 
 def sentence(error: BaseException) -> str:
     """What an error says: its known cause, else its own first line or, of one without a text, its class."""
-    if isinstance(error, KeyboardInterrupt):
+    if is_interruption(error):
         return "interrupted"
     if isinstance(error, LakehouseError):
         return advised(str(error))
     return known(error) or _text(error) or type(error).__name__
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether Ctrl-C ended the work: it did, too, where the tidying up after it failed for want of an answer."""
+    return isinstance(error, KeyboardInterrupt) or any(
+        is_interruption(earlier) for earlier in (error.__cause__, error.__context__) if earlier is not None
+    )
 
 
 def advised(text: str) -> str:

@@ -23,6 +23,7 @@ from lakehouse.wording import in_one_line
 
 __all__ = ["app", "exit_code", "inspecting", "main", "releasing", "running", "services"]
 INTERRUPTED = 130
+SENTENCE = "interrupted; what was committed stays, and the same command goes on from there."
 
 
 def _print_version(asked: bool) -> None:
@@ -113,23 +114,28 @@ def _done(arguments: list[str]) -> tuple[int, str | None]:
         return code, None
     except typer.Exit as leaving:
         return int(leaving.exit_code), None
-    except TyperException as error:
-        return ExitCode.USAGE, in_one_line(str(error))
-    except LakehouseError as error:
-        sentence = " ".join((str(error), *getattr(error, "__notes__", ())))
-        return error.exit_code, endings.advised(sentence) if error.exit_code == ExitCode.FAILED else sentence
     except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED, "interrupted; what was committed stays, and the same command goes on from there."
+        return INTERRUPTED, SENTENCE
     except BrokenPipeError:
         sys.stderr.close()
         return ExitCode.OK, None
-    except Exception as error:
-        if given.debug:
-            raise
-        if stopped := _stopped_by_us(error):
-            return stopped.exit_code, str(stopped)
-        unexpected = f"{endings.sentence(error)} (unexpected; lakehouse --debug ... shows where)"
-        return ExitCode.FAILED, endings.known(error) or unexpected
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is told in one sentence)
+        return (INTERRUPTED, SENTENCE) if endings.is_interruption(error) else _failed(error)
+
+
+def _failed(error: Exception) -> tuple[int, str]:
+    """The exit code of a failure, and what it says."""
+    if isinstance(error, TyperException):
+        return ExitCode.USAGE, in_one_line(str(error))
+    if isinstance(error, LakehouseError):
+        sentence = " ".join((str(error), *getattr(error, "__notes__", ())))
+        return error.exit_code, endings.advised(sentence) if error.exit_code == ExitCode.FAILED else sentence
+    if given.debug:
+        raise error
+    if stopped := _stopped_by_us(error):
+        return stopped.exit_code, str(stopped)
+    unexpected = f"{endings.sentence(error)} (unexpected; lakehouse --debug ... shows where)"
+    return ExitCode.FAILED, endings.known(error) or unexpected
 
 
 def _stopped_by_us(error: Exception) -> LakehouseError | None:

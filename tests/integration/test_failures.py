@@ -13,6 +13,7 @@ from filelock import FileLock
 from py4j.protocol import Py4JError
 
 from lakehouse import cli
+from lakehouse.errors import LakehouseError
 from lakehouse.history import status
 from lakehouse.spark import submitted
 
@@ -124,10 +125,21 @@ def test_calls_nothing_ok_that_was_refused(
     assert document["error"].startswith(sentence.format(root=root))
 
 
+INTERRUPTED = "interrupted; what was committed stays, and the same command goes on from there."
+
+
+def after(error: BaseException, earlier: BaseException) -> BaseException:
+    """An error that was raised while another one was on its way."""
+    error.__context__ = earlier
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "code", "sentence"),
     [
-        (KeyboardInterrupt(), 130, "interrupted; what was committed stays, and the same command goes on from there."),
+        (KeyboardInterrupt(), 130, INTERRUPTED),
+        (after(LakehouseError("Spark's JVM does not answer."), KeyboardInterrupt()), 130, INTERRUPTED),
+        (after(RuntimeError("reentrant call"), after(OSError("cut off"), KeyboardInterrupt())), 130, INTERRUPTED),
         (AssertionError(), 1, "AssertionError (unexpected; lakehouse --debug ... shows where)"),
         (RuntimeError("first,\nsecond"), 1, "first, second (unexpected; lakehouse --debug ... shows where)"),
     ],

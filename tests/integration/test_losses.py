@@ -217,7 +217,7 @@ def test_status_says_which_tables_have_lost_files(full: Lake, capsys: pytest.Cap
     assert cli.exit_code(["--root", full.store.root, "gaps"]) == 3
     assert "has lost 1 of its" in capsys.readouterr().err
     assert cli.exit_code(["--root", full.store.root, "status"]) == 0
-    assert "gold.carbon_intensity_daily has lost 1 of its 2 data files" in capsys.readouterr().out
+    assert "gold.carbon_intensity_daily has lost 1 of its 2 data files" in capsys.readouterr().err
 
 
 def test_a_loss_ends_with_the_gates_code(full: Lake, capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,7 +113,7 @@ def test_says_one_sentence_when_ctrl_c_meets_sparks_work(settings_for: Callable[
             os.killpg(first.pid, signal.SIGINT)
             told = first.stderr.read().splitlines()
             first.wait(PATIENCE_SECONDS)
-        assert first.returncode == 130
+        assert first.returncode == 130, told
         assert told.pop() == "error: interrupted; what was committed stays, and the same command goes on from there."
         assert all(line.startswith(("silver: ", "gold: ")) for line in told)  # it may just have ended
         with process(lake, api.url, "run", "--stages", "silver,gold") as second:
