@@ -189,31 +189,34 @@ _hiding = Lock()
 def without_variables(prefix: str) -> Iterator[None]:
     """Hide the variables of this prefix from the C libraries of this process; one block at a time."""
     with _hiding:
-        hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(prefix)}
+        hidden = {name: value for name, value in os.environ.items() if name.startswith(prefix)}
+        for name in hidden:
+            os.unsetenv(name)
         try:
             yield
         finally:
-            os.environ.update(hidden)
+            for name, value in hidden.items():
+                os.putenv(name, value)
 
 
 def set_variable(name: str, value: str) -> None:
-    """Set a variable for this process and those that it starts (the JVM)."""
+    """Set a variable for this process and those that it starts (the JVM), while no other thread is at work.
+
+    A thread that reads C's environment (to look a host up, say) while another one adds to it can end the process:
+    glibc guards nothing there.
+    """
     os.environ[name] = value
 
 
 @contextmanager
 def variables(more: Mapping[str, str]) -> Iterator[None]:
-    """These variables beside the others, for a process that is started meanwhile."""
-    before = {name: os.environ.get(name) for name in more}
-    os.environ.update(more)
+    """These variables beside the others, for a process that Python starts meanwhile; C's environment stays as it is."""
+    before = os.environ
+    os.environ = {**before, **more}  # type: ignore[assignment]  # noqa: B003 (C's is to stay as it is)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        os.environ = before  # noqa: B003 (which it never left)
 
 
 def _toml_source(file: Path) -> TomlConfigSettingsSource:

@@ -29,6 +29,7 @@ class SessionOpener:
     def begin(self) -> Future[SparkSession]:
         """Begin to open the session in a thread, unless that was begun before."""
         if self._opening is None:
+            session.reserve_variables()  # not in a thread beside others
             self._opening = self._pool.submit(session.open_session, self._options)
         return self._opening
 

@@ -49,6 +49,12 @@ AT_FULL_HEAP = "-XX:+ExitOnOutOfMemoryError"
 """A JVM that lacks memory ends: half of one answers nobody."""
 NO_NEWS = "WARNING: Using incubator modules:"
 """How a line begins that every JVM prints which ``spark-submit`` starts, and that nobody can act on."""
+PYSPARKS_VARIABLES = {
+    "PYSPARK_PYTHON": sys.executable,
+    "SPARK_AUTH_SOCKET_TIMEOUT": "15",
+    "SPARK_BUFFER_SIZE": "65536",
+}
+"""Variables that a session sets, with PySpark's own values for those that it sets anew from Spark's configuration."""
 UTC = "-Duser.timezone=UTC"
 """For JDBC, whatever else the user's own options for the JVM are."""
 
@@ -76,7 +82,7 @@ def open_session(overrides: Mapping[str, str] | None = None) -> SparkSession:
     _hush_pyspark()
     gateway = None
     if not _has_jvm():
-        settings.set_variable("PYSPARK_PYTHON", environ.get("PYSPARK_PYTHON") or sys.executable)
+        reserve_variables()
         gateway = _start_jvm(jvm_variables(overrides or {}))
     try:
         if gateway is not None:
@@ -89,6 +95,13 @@ def open_session(overrides: Mapping[str, str] | None = None) -> SparkSession:
         hint = "; PYSPARK_GATEWAY_PORT is set: unset it unless spark-submit set it" if IS_SUBMITTED in environ else ""
         raise LakehouseError(f"Spark could not be started: {reason(error).rstrip('.')}{hint}.") from error
     return spark
+
+
+def reserve_variables() -> None:
+    """Set what PySpark will set, before other threads are at work: a variable that is there already may be changed."""
+    for name, value in PYSPARKS_VARIABLES.items():
+        if not settings.environment().get(name):
+            settings.set_variable(name, value)
 
 
 def _has_jvm() -> bool:

@@ -76,6 +76,12 @@ def test_leaves_the_variables_as_they_were() -> None:
     before = dict(os.environ)
     with settings.variables({"LC_ALL": "C.UTF-8", "OF_THE_JVM": "1"}):
         assert os.environ["OF_THE_JVM"] == "1"
+        assert (
+            subprocess.run(["env"], env=dict(os.environ), capture_output=True, check=True).stdout.count(b"OF_THE_JVM")
+            == 1
+        )
+        inherited = subprocess.run(["/usr/bin/env"], capture_output=True, check=True).stdout
+    assert b"OF_THE_JVM" not in inherited
     assert dict(os.environ) == before
 
 
