@@ -126,7 +126,7 @@ def _done(arguments: list[str]) -> tuple[int, str | None]:
 def _failed(error: Exception) -> tuple[int, str]:
     """The exit code of a failure, and what it says."""
     if isinstance(error, TyperException):
-        return ExitCode.USAGE, in_one_line(str(error))
+        return ExitCode.USAGE, in_one_line(error.format_message())
     if isinstance(error, LakehouseError):
         sentence = " ".join((str(error), *getattr(error, "__notes__", ())))
         return error.exit_code, endings.advised(sentence) if error.exit_code == ExitCode.FAILED else sentence

@@ -176,3 +176,11 @@ def test_writes_to_its_own_stderr_once_the_jvm_is_gone(monkeypatch: pytest.Monke
     before = io.TextIOWrapper(io.BytesIO())
     print("é", file=io.TextIOWrapper(submitted._JvmStderr(before), encoding="utf-8", write_through=True))
     assert before.buffer.getvalue() == "é\n".encode()  # type: ignore[attr-defined]  # a BytesIO
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"), [(("report", "--at", "x"), "--at"), (("history", "ops.runs", "--limit", "0"), "--limit")]
+)
+def test_names_the_option_whose_value_is_wrong(documented: Documented, arguments: tuple[str, ...], option: str) -> None:
+    _, _, told = documented(*arguments, LAKEHOUSE_ROOT="/nowhere")
+    assert f"error: Invalid value for '{option}': " in told
