@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from lakehouse import endings
-from lakehouse.errors import UsageError
+from lakehouse.errors import ExitCode, UsageError
 from lakehouse.ingestion.api import Failure
 from lakehouse.ingestion.bronze_job import LoadObserver
 from lakehouse.ingestion.ingest import BadFile
@@ -31,6 +31,7 @@ class RunReport:
     command: str
     status: str = "ok"
     error: str | None = None
+    exit_code: int = ExitCode.OK
     lake_version: int | None = None
     lake_clock: datetime | None = None
     stages: list[StageReport] = field(default_factory=list)
@@ -138,6 +139,7 @@ def kept(context: RunContext, report: RunReport, started_at: datetime, clock: Ca
     except BaseException as error:
         report.status = "failed"
         report.error = without_logins(endings.sentence(error))
+        report.exit_code = endings.exit_code(error)
         if isinstance(error, UsageError) and report.is_untouched:
             raise  # refused before anything was done: that is no run
         try:
@@ -157,6 +159,7 @@ def _append_row(context: RunContext, report: RunReport, started_at: datetime, fi
         "command": report.command,
         "status": report.status,
         "error": report.error,
+        "exit_code": report.exit_code,
         "code_version": context.code_version,
         "settings_hash": context.settings_hash,
         "lake_clock": report.lake_clock,

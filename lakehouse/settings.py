@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Annotated, Any, ClassVar, Literal, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -94,6 +94,42 @@ class RetentionSettings(Section):
     )
 
 
+class WatchSettings(Section):
+    """When `lakehouse watch` runs, and where it tells how it is."""
+
+    every_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(1800.0, description="Between two runs")
+    delay_seconds: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="After each half-hour of the API's clock; None: a fifteenth of the interval"
+    )
+    jitter_seconds: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="At most so much later, by chance; None: a thirtieth of the interval"
+    )
+    maintain_hours: Annotated[float, Field(ge=0, le=LONGEST_HOURS)] = Field(
+        24.0, description="Between two `maintain`; 0: never"
+    )
+    address: str = Field("127.0.0.1", description="Where /healthz, /readyz and /metrics are served")
+    port: Annotated[int, Field(ge=0, le=65_535)] = Field(9810, description="0 picks a free one")
+
+    @property
+    def delay(self) -> float:
+        """Seconds after each slot: the API needs a moment to publish."""
+        return self.every_seconds / 15 if self.delay_seconds is None else self.delay_seconds
+
+    @property
+    def jitter(self) -> float:
+        """The longest chance delay, in seconds: many who watch one API must not ask it at the same second."""
+        return self.every_seconds / 30 if self.jitter_seconds is None else self.jitter_seconds
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.delay + self.jitter >= self.every_seconds:
+            raise ValueError(
+                f"watch.delay_seconds and watch.jitter_seconds are {self.delay + self.jitter:g} together, which is not "
+                f"less than watch.every_seconds, {self.every_seconds:g}"
+            )
+        return self
+
+
 class PostgresSettings(Section):
     """Where the daily table is published; no URL means the embedded server."""
 
@@ -116,6 +152,7 @@ class Settings(BaseSettings):
     fetch: FetchSettings = FetchSettings()
     quality: QualitySettings = QualitySettings()
     retention: RetentionSettings = RetentionSettings()
+    watch: WatchSettings = WatchSettings()
     postgres: PostgresSettings = PostgresSettings()
 
     @classmethod
@@ -208,6 +245,11 @@ def set_variable(name: str, value: str) -> None:
     os.environ[name] = value
 
 
+def take_variable(name: str) -> str | None:
+    """The value of a variable that is meant for this process alone; those that it starts do not see it."""
+    return os.environ.pop(name, None)
+
+
 @contextmanager
 def variables(more: Mapping[str, str]) -> Iterator[None]:
     """These variables beside the others, for a process that Python starts meanwhile; C's environment stays as it is."""
@@ -274,6 +316,8 @@ def _sentence(error: ValidationError, flags: Mapping[str, Any], files: Mapping[P
     key, origin = ".".join(names), _origin(names, flags, files)
     if first["type"] == "extra_forbidden":
         return f"The setting {key} does not exist, but {origin} has it; see the README's list."
+    if first["type"] == "value_error":  # settings that contradict each other, said whole
+        return f"{first['msg'].removeprefix('Value error, ')}; correct {origin}."
     wanted = first["msg"].replace("Input should", "it should").split(", unable")[0]
     given = "" if names[:1] == ("postgres",) else f", not {first['input']!r}"
     return f"The setting {key} is wrong in {origin}: {wanted}{given}."

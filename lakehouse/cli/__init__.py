@@ -15,14 +15,13 @@ from typer.exceptions import TyperException
 from lakehouse import __version__, endings, interrupts
 
 # isort: off (in the order of --help)
-from lakehouse.cli import inspecting, releasing, running, services
+from lakehouse.cli import inspecting, operating, releasing, running, services
 from lakehouse.cli.options import app, given, help_alone
 from lakehouse.errors import ExitCode, LakehouseError
 from lakehouse.text import VisibleFormatter, visible, without_logins
 from lakehouse.wording import in_one_line
 
-__all__ = ["app", "exit_code", "inspecting", "main", "releasing", "running", "services"]
-INTERRUPTED = 130
+__all__ = ["app", "exit_code", "inspecting", "main", "operating", "releasing", "running", "services"]
 SENTENCE = "interrupted; what was committed stays, and the same command goes on from there."
 
 
@@ -109,18 +108,18 @@ def _done(arguments: list[str]) -> tuple[int, str | None]:
     """Run a command: its exit code and, of a failure, the sentence."""
     try:
         code = int(app(arguments, standalone_mode=False, prog_name="lakehouse") or 0)
-        if code == INTERRUPTED:  # typer has made this of Ctrl-C
+        if code == endings.INTERRUPTED:  # typer has made this of Ctrl-C
             raise KeyboardInterrupt
         return code, None
     except typer.Exit as leaving:
         return int(leaving.exit_code), None
     except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED, SENTENCE
+        return endings.INTERRUPTED, SENTENCE
     except BrokenPipeError:
         sys.stderr.close()
         return ExitCode.OK, None
     except Exception as error:  # noqa: BLE001 (whatever it is, it is told in one sentence)
-        return (INTERRUPTED, SENTENCE) if endings.is_interruption(error) else _failed(error)
+        return (endings.INTERRUPTED, SENTENCE) if endings.is_interruption(error) else _failed(error)
 
 
 def _failed(error: Exception) -> tuple[int, str]:

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -102,6 +103,34 @@ def reserve_variables() -> None:
     for name, value in PYSPARKS_VARIABLES.items():
         if not settings.environment().get(name):
             settings.set_variable(name, value)
+
+
+def forget_lost() -> bool:
+    """Whether the JVM that this process started has ended: then the next session gets one of its own.
+
+    PySpark keeps the first gateway of a process for ever, so what it remembers of it is taken away.
+    """
+    global jvm_process
+    if jvm_process is None or jvm_process.poll() is None:
+        return False
+    context, gateway = SparkContext._active_spark_context, SparkContext._gateway
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # that it could not be shut down: it is gone
+        if context is not None:
+            context.stop()
+    if gateway is not None:
+        gateway.close()
+    SparkContext._gateway = SparkContext._jvm = None
+    SparkSession._instantiatedSession = SparkSession._activeSession = None
+    jvm_process = None
+    return True
+
+
+def end_jvm() -> None:
+    """End the JVM that this process started, at once: one that does not answer any more."""
+    if jvm_process is not None:
+        jvm_process.kill()
+        jvm_process.wait(JVM_END_SECONDS)
 
 
 def _has_jvm() -> bool:

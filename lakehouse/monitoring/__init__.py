@@ -1,0 +1,1 @@
+"""Figures about a lake for monitors, in Prometheus' form."""
