@@ -16,7 +16,6 @@ from lakehouse.errors import LakehouseError
 from lakehouse.monitoring.figures import BUCKETS, Figures, RunTotals, Seconds
 from lakehouse.provenance import code_version
 
-
 Values = Mapping[Any, float]
 """Samples by the values of their labels, a tuple of texts."""
 
@@ -83,7 +82,7 @@ def families(figures: Figures) -> list[Metric]:
             {} if figures.export_behind is None else {(): figures.export_behind},
         ),
         gauge(
-            "lakehouse_missing_half_hours",
+            "lakehouse_missing_periods",
             "Half-hours that lack a region, in the last hours or days of the API's clock.",
             ("within",),
             _by_one(figures.missing),

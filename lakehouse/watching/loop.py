@@ -109,8 +109,7 @@ class Watch:
         self.condition.next_start = until
         self._advance(f"next run at {until:%Y-%m-%dT%H:%M:%SZ}")
         while not self.signals.is_stopping:
-            if self.signals.take_reload():
-                self._reload()
+            if self.signals.take_reload() and self._has_reloaded():
                 return
             left = (until - self.clock()).total_seconds()
             if left <= 0:
@@ -118,18 +117,19 @@ class Watch:
             self.signals.wait(min(left, TICK_SECONDS))
             self._advance()
 
-    def _reload(self) -> None:
-        """Settings anew, and a run by them at once; where they are wrong, those of before stay."""
+    def _has_reloaded(self) -> bool:
+        """Read settings anew, for a run by them at once; where they are wrong, those of before stay."""
         try:
             found = self.read()
         except UsageError as error:
             self.say(f"watch: the settings of before stay: {error}")
-            return
+            return False
         served = [(each.watch.address, each.watch.port) for each in (found, self.settings)]
         if served[0] != served[1]:
             self.say("watch: watch.address and watch.port take effect when it is started again.")
         self.settings, self.condition.settings = found, found.watch
         self.say(f"watch: read its settings anew; a run every {found.watch.every_seconds:g} s")
+        return True
 
     def _advance(self, status: str | None = None) -> None:
         self.condition.advance()
