@@ -116,9 +116,10 @@ def forget_lost() -> bool:
     context, gateway = SparkContext._active_spark_context, SparkContext._gateway
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # that it could not be shut down: it is gone
-        for _ in range(2 if context is not None else 0):  # the first stop breaks off where nobody answers
-            with suppress(OSError):
+        if context is not None:
+            with suppress(OSError):  # where nobody answers the first stop breaks off; the second does the rest
                 context.stop()
+            context.stop()
     if gateway is not None:
         gateway.close()
     SparkContext._gateway = SparkContext._jvm = None
