@@ -95,7 +95,9 @@ def perform(settings: Settings, command: str, on_progress: Callable[[str], None]
                 run.fetch(None, None)
                 run.transform(STAGES)
             seconds = time.perf_counter() - began
-    except Exception as failure:  # noqa: BLE001 (whatever it is, the next run is tried)
+    except Exception as failure:
+        if endings.is_interruption(failure):
+            raise KeyboardInterrupt from failure
         seconds = time.perf_counter() - began
         outcome, error = endings.exit_code(failure), without_logins(endings.sentence(failure))
         has_lost_jvm = _has_lost_jvm(failure)
