@@ -29,8 +29,6 @@ from lakehouse.simulator import Match, Rule, Simulator, ThreadedSimulator, fault
 
 HALF_HOUR = timedelta(minutes=30)
 OUTAGE_SECONDS = 12.0
-FAULTS = ("status", "cut", "html")
-"""One of them spoils an answer every tenth half-hour."""
 
 
 class Watched:

@@ -16,9 +16,6 @@ from lakehouse.settings import Settings
 from lakehouse.spark import session
 from lakehouse.text import without_logins
 
-COMMANDS = ("watch", "maintain")
-"""What a cycle may be, as ``ops.runs`` names it."""
-
 
 @dataclass(frozen=True)
 class Cycle:

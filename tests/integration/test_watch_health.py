@@ -96,7 +96,7 @@ def test_a_file_that_cannot_be_written_is_one_sentence(revised_once: Lake, tmp_p
 
 def test_a_table_that_cannot_be_read_is_told_to_the_monitor(lake: Lake, condition: Condition) -> None:
     log = Path(lake.store.root) / "silver" / "quarantine" / "_delta_log"
-    for entry in log.iterdir():
+    for entry in log.glob("*.json"):
         entry.write_text("nonsense")
     reading = health.Health(condition, LakeFigures(lake.store.root).read)
     with health.served(reading, "127.0.0.1", 0) as port:
