@@ -10,6 +10,7 @@ from lakehouse.ingestion.access import Access
 from lakehouse.monitoring.figures import LakeFigures
 from lakehouse.publishing.database import database
 from lakehouse.settings import Settings
+from lakehouse.spark import session
 from lakehouse.text import without_logins
 from lakehouse.watching import health
 from lakehouse.watching.condition import Condition
@@ -28,6 +29,7 @@ def serve(read: Callable[[], Settings], cycles: int | None, *, as_json: bool) ->
     """
     settings = read()
     Access.of(settings.api)  # whether it can be used, before anything is opened for it
+    session.reserve_variables()  # before a monitor's thread is at work
     condition, lake = Condition(settings.watch), LakeFigures(settings.root)
     served = health.served(health.Health(condition, lake.read), settings.watch.address, settings.watch.port)
     with Signals() as signals, closing(Notifier()) as notifier, served as port, database(settings):
