@@ -66,6 +66,9 @@ jvm_process: "subprocess.Popen[bytes] | None" = None
 jvm_words: threading.Thread | None = None
 """Passes on what that JVM prints; it ends with the JVM."""
 
+is_long_lived = False
+"""Whether this process does many runs, for which the code of HotSpot's second compiler pays."""
+
 
 def open_session(overrides: Mapping[str, str] | None = None) -> SparkSession:
     """The process's Spark session, made active for this thread.
@@ -103,6 +106,12 @@ def reserve_variables() -> None:
     for name, value in PYSPARKS_VARIABLES.items():
         if not settings.environment().get(name):
             settings.set_variable(name, value)
+
+
+def expect_many_runs() -> None:
+    """From now on a JVM is started for a process that does many runs."""
+    global is_long_lived
+    is_long_lived = True
 
 
 def forget_lost() -> bool:
@@ -354,7 +363,7 @@ def _jvm_options(environ: Mapping[str, str], java_home: Path) -> list[str]:
 
     The user's come last: of two that say one thing the JVM takes the later.
     """
-    ours = [UTC, AT_FULL_HEAP, *archive.options(java_home), JIT_C1_ONLY]
+    ours = [UTC, AT_FULL_HEAP, *archive.options(java_home), *([] if is_long_lived else [JIT_C1_ONLY])]
     if not configuration.has_log_settings(environ):
         ours.insert(0, f"-Dlog4j2.configurationFile={(resources.path('conf') / 'log4j2.properties').as_uri()}")
     users = environ.get("SPARK_SUBMIT_OPTS", "")

@@ -29,6 +29,7 @@ def serve(read: Callable[[], Settings], cycles: int | None, *, as_json: bool) ->
     """
     settings = read()
     Access.of(settings.api)  # whether it can be used, before anything is opened for it
+    session.expect_many_runs()
     session.reserve_variables()  # before a monitor's thread is at work
     condition, lake = Condition(settings.watch), LakeFigures(settings.root)
     served = health.served(health.Health(condition, lake.read), settings.watch.address, settings.watch.port)
