@@ -68,13 +68,18 @@ class Run:
             self.context = run_record.prepare(
                 self.settings, self._spark, self.report.run_id, self.observer, accept_loss=self.accept_loss
             )
-            with run_record.kept(self.context, self.report, self._started_at, self.clock):
-                yield
+            self.observer.run_began(self.report, self._started_at)
+            try:
+                with run_record.kept(self.context, self.report, self._started_at, self.clock):
+                    yield
+            finally:
+                self.observer.run_ended(self.report)
 
     def stage(
-        self, work: Callable[[], StageReport], so_far: Callable[[], StageReport | None] = lambda: None
+        self, name: str, work: Callable[[], StageReport], so_far: Callable[[], StageReport | None] = lambda: None
     ) -> StageReport:
         """Do one stage, timed and reported; of one that stops, what it has come to ``so_far``."""
+        self.observer.stage_started(name)
         began = time.perf_counter()
         try:
             done = work()
@@ -82,7 +87,9 @@ class Run:
             reached = stopped.report if isinstance(stopped, GateError) else so_far()
             if reached is not None:
                 seconds = time.perf_counter() - began
-                self.report.stages.append(replace(reached, status="failed", seconds=seconds))
+                reached = replace(reached, status="failed", seconds=seconds)
+                self.report.stages.append(reached)
+            self.observer.stage_failed(name, reached, stopped)
             raise
         done = replace(done, seconds=time.perf_counter() - began)
         self.report.stages.append(done)
@@ -100,7 +107,7 @@ class Run:
             )
 
         try:
-            return self.stage(work, load.report)
+            return self.stage("bronze", work, load.report)
         finally:
             self.report.lake_clock, self.report.failures = load.lake_clock, load.failures
 
@@ -109,7 +116,7 @@ class Run:
         self.observer.stage_began("import")
         load = self._bronze_load("import")
         try:
-            return self.stage(lambda: bronze_job.import_files(load, paths, source, received_at), load.report)
+            return self.stage("import", lambda: bronze_job.import_files(load, paths, source, received_at), load.report)
         finally:
             self.report.bad_files = load.bad_files
 
@@ -126,14 +133,15 @@ class Run:
         if "silver" in wanted:
             self.observer.stage_began("silver")
             done[SILVER.name] = self.stage(
-                lambda: silver_job.build_silver(self.context, full=full, contract=quarantine.contract(self.settings))
+                "silver",
+                lambda: silver_job.build_silver(self.context, full=full, contract=quarantine.contract(self.settings)),
             )
         if "gold" in wanted:
             self.observer.stage_began("gold")
             for model in MODELS:
                 upstream = done.get(model.source.name)
                 build = partial(gold_job.build_model, self.context, model, full=full, upstream=upstream)
-                done[model.table.name] = self.stage(build)
+                done[model.table.name] = self.stage(model.stage, build)
         if "export" in wanted:
             self.publish(full=full)
 
@@ -146,9 +154,10 @@ class Run:
         self.observer.stage_began("export")
         resolved = None if state is None else states.resolve_version(self.settings, state)
         return self.stage(
+            "export",
             lambda: export.publish(
                 self.context, self.settings, version=version, state=resolved, full=full, repair=repair
-            )
+            ),
         )
 
     def restore(self, name: str) -> None:
@@ -156,7 +165,7 @@ class Run:
         self.observer.stage_began("restore")
         state = restore.checked(self.settings, name)
         for table in each(restore.restored(state), self.observer.progress, "restore", "table"):
-            self.stage(partial(restore.restore_table, self.context, state, table))
+            self.stage(f"{restore.STAGE} {table.name}", partial(restore.restore_table, self.context, state, table))
 
     def maintain(self) -> None:
         """Every table compacted and vacuumed inside the retention that is set."""
@@ -164,7 +173,7 @@ class Run:
         if days is not None:
             log.warning("Versions older than %d days are given up (retention.days); releases stay.", days)
         for table in each(TABLES, self.observer.progress, "maintain", "table"):
-            self.stage(partial(self._maintained, table))
+            self.stage(f"maintain {table.name}", partial(self._maintained, table))
 
     def _maintained(self, table: Table) -> StageReport:
         before = self.context.snapshot(table)
@@ -177,10 +186,11 @@ class Run:
             "bytes_removed": done.goes,
         }
         version = now.version if now.version != before.version else None
-        return StageReport(f"maintain {table.name}", version, counts, {table.name: before.version})
+        reads = {table.name: before.version}
+        return StageReport(f"maintain {table.name}", version, counts, reads, writes={table.name: version})
 
     def replay_quarantine(self) -> StageReport:
         """Silver once more for the responses that have records in quarantine, by the rules of now."""
         self.observer.stage_began("silver")
         contract = quarantine.contract(self.settings)
-        return self.stage(lambda: silver_job.build_silver(self.context, replay=True, contract=contract))
+        return self.stage("silver", lambda: silver_job.build_silver(self.context, replay=True, contract=contract))

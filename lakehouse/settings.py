@@ -130,6 +130,27 @@ class WatchSettings(Section):
         return self
 
 
+class LineageSettings(Section):
+    """Where OpenLineage events go."""
+
+    transport: Literal["off", "file", "http"] = Field("off", description="Nowhere, to a file, or to a server")
+    file: Path | None = Field(None, description="Gets a line of JSON for each event")
+    url: str | None = Field(None, description="The server's address, without the path api/v1/lineage")
+    api_key_file: Path | None = Field(None, description="Holds the key that the server wants")
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
+        2.0, description="The longest that a run waits at its end for events that are on their way"
+    )
+    namespace: Annotated[str, Field(min_length=1)] = Field("carbon_lakehouse", description="Of the jobs")
+
+    @model_validator(mode="after")
+    def _has_a_place(self) -> Self:
+        places = {"off": ("", True), "file": ("file", self.file), "http": ("url", self.url)}
+        option, place = places[self.transport]
+        if not place:
+            raise ValueError(f"lineage.transport is {self.transport!r}, but lineage.{option} is not set; set it too")
+        return self
+
+
 class PostgresSettings(Section):
     """Where the daily table is published; no URL means the embedded server."""
 
@@ -154,6 +175,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     watch: WatchSettings = WatchSettings()
     postgres: PostgresSettings = PostgresSettings()
+    lineage: LineageSettings = LineageSettings()
 
     @classmethod
     def settings_customise_sources(

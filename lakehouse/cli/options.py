@@ -124,12 +124,12 @@ def chosen(**more: Any) -> "Settings":
 def recorded(command: str, work: "Callable[[Run], object]", *, as_json: bool, accept_loss: bool = False) -> None:
     """Do something as a run: locked, told, and recorded in ``ops.runs``."""
     read = chosen()
-    from lakehouse import console
+    from lakehouse import console, lineage
     from lakehouse.console_reporter import ConsoleReporter
     from lakehouse.pipeline import Run
 
     reporter = ConsoleReporter()
-    started = Run(read, command, reporter, accept_loss=accept_loss)
+    started = Run(read, command, lineage.observed(read, reporter), accept_loss=accept_loss)
     try:
         with started.recorded():
             work(started)

@@ -75,7 +75,8 @@ class BronzeLoad:
         """What has been written by now; None when there was nothing to write with yet."""
         if self._writer is None:
             return None
-        return StageReport(self.stage, self._writer.version, self._writer.counts(), {BRONZE.name: self._read_version})
+        reads, version = {BRONZE.name: self._read_version}, self._writer.version
+        return StageReport(self.stage, version, self._writer.counts(), reads, writes={BRONZE.name: version})
 
     def _append(self, responses: pa.Table, commit: Commit) -> int:
         """One commit of Bronze rows, in one file.

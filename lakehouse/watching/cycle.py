@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from lakehouse import endings
+from lakehouse import endings, lineage
 from lakehouse.console_reporter import ConsoleReporter
 from lakehouse.errors import ExitCode
 from lakehouse.ingestion.api import Failure
@@ -81,7 +81,7 @@ def perform(settings: Settings, command: str, on_progress: Callable[[str], None]
     """
     session.forget_lost()
     reporter = CycleReporter(on_progress)
-    run = Run(settings, command, reporter)
+    run = Run(settings, command, lineage.observed(settings, reporter))
     began = time.perf_counter()
     outcome, error, has_lost_jvm = int(ExitCode.OK), None, False
     try:
