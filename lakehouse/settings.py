@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any, ClassVar, Literal, Self, get_origin
@@ -151,6 +152,61 @@ class LineageSettings(Section):
         return self
 
 
+class FreshnessTarget(Section):
+    """How old a layer may be: the time since the end of the newest half-hour that it holds."""
+
+    warn_after_hours: Annotated[float, Field(gt=0, le=LONGEST_HOURS)] | None = Field(
+        None, description="None: as the layer before it"
+    )
+    fail_after_hours: Annotated[float, Field(gt=0, le=LONGEST_HOURS)] | None = Field(
+        None, description="None: as the layer before it"
+    )
+
+
+class FreshnessSettings(Section):
+    """The targets that `lakehouse status` holds ages against, layer by layer in the order in which data passes them."""
+
+    bronze: FreshnessTarget = Field(
+        FreshnessTarget(), description="None: 1.5 and 3 hours, which two and five missed runs of every half-hour break"
+    )
+    silver: FreshnessTarget = FreshnessTarget()
+    gold: FreshnessTarget = FreshnessTarget()
+    export: FreshnessTarget = FreshnessTarget()
+
+    @property
+    def targets(self) -> dict[str, tuple[timedelta, timedelta]]:
+        """By layer after what age to warn and after what to fail, what is not set taken from the layer before."""
+        warn, fail = 1.5, 3.0
+        found = {}
+        for layer in type(self).model_fields:
+            own: FreshnessTarget = getattr(self, layer)
+            warn, fail = own.warn_after_hours or warn, own.fail_after_hours or fail
+            found[layer] = (timedelta(hours=warn), timedelta(hours=fail))
+        return found
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        above: tuple[str, tuple[timedelta, timedelta]] | None = None
+        for layer, (warn, fail) in self.targets.items():
+            if warn >= fail:
+                raise ValueError(
+                    f"freshness.{layer} warns after {_hours(warn)} hours, which is not before it fails, after "
+                    f"{_hours(fail)}"
+                )
+            if above and (warn < above[1][0] or fail < above[1][1]):
+                name, (earlier_warn, earlier_fail) = above
+                raise ValueError(
+                    f"freshness.{layer} ({_hours(warn)} and {_hours(fail)} hours) is stricter than freshness.{name} "
+                    f"({_hours(earlier_warn)} and {_hours(earlier_fail)}), which it is made of and cannot be newer than"
+                )
+            above = (layer, (warn, fail))
+        return self
+
+
+def _hours(length: timedelta) -> str:
+    return f"{length / timedelta(hours=1):g}"
+
+
 class PostgresSettings(Section):
     """Where the daily table is published; no URL means the embedded server."""
 
@@ -174,6 +230,7 @@ class Settings(BaseSettings):
     quality: QualitySettings = QualitySettings()
     retention: RetentionSettings = RetentionSettings()
     watch: WatchSettings = WatchSettings()
+    freshness: FreshnessSettings = FreshnessSettings()
     postgres: PostgresSettings = PostgresSettings()
     lineage: LineageSettings = LineageSettings()
 
@@ -354,6 +411,9 @@ def _origin(names: Sequence[str], flags: Mapping[str, Any], files: Mapping[Path,
         variable = (PREFIX + "__".join(names[:depth])).upper()
         if variable in variables:
             return f"the environment variable {variables[variable]}"
+    section = (PREFIX + "__".join(names) + "__").upper()
+    if inside := next((variables[name] for name in sorted(variables) if name.startswith(section)), None):
+        return f"the environment variable {inside}"
     return next((str(file) for file, values in files.items() if _says(values, names)), "its default")
 
 

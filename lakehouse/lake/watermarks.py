@@ -74,6 +74,12 @@ def consumed(store: Places, table: Table, now: Snapshot, stage: str) -> int | No
     return latest.landing if latest else None
 
 
+def stated_source(store: Places, table: Table, now: Snapshot, stage: str, source: Table) -> int | None:
+    """The newest version of its source that a table says it was made of, whatever became of the source since."""
+    read = (account.reads.get(source.name) for account in _accounts(store, table, now, stage))
+    return max((pin.version for pin in read if pin is not None), default=None)
+
+
 def _accounts(store: Places, table: Table, now: Snapshot, stage: str, among: str | None = None) -> Iterator[Commit]:
     """What counts of the table itself: its newest data commit's account, then those of the newest runs."""
     own = commits.newest_data_commit(now.newest_commits(), stage)
