@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from lakehouse.errors import LakehouseError, LossError
+from lakehouse.errors import LossError
 from lakehouse.history import status
 from lakehouse.ingestion import fetch_history, gaps
 from lakehouse.ingestion.fetch_history import FetchHistory
@@ -18,7 +18,7 @@ from lakehouse.lake import delta_log, watermarks
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.pinned import Tables
 from lakehouse.lake.tables import BRONZE, GOLD, RUNS, SILVER
-from lakehouse.monitoring import anomalies, freshness, published
+from lakehouse.monitoring import anomalies, freshness, newest, published
 from lakehouse.monitoring.anomalies import Anomaly
 from lakehouse.monitoring.freshness import DAY, DAYS_SHOWN, Day, Freshness, State
 from lakehouse.monitoring.published import Published
@@ -117,7 +117,7 @@ def read(settings: Settings, machine: datetime) -> Overview:
     Raises:
         LakehouseError: a table cannot be read.
     """
-    tables = Tables(settings.root)
+    tables = Tables(settings.root).opened_once()
     known = fetch_history.of_tables(tables)
     now = known.now(machine)
     begin = known.oldest(now)
@@ -129,12 +129,12 @@ def read(settings: Settings, machine: datetime) -> Overview:
     if settings.postgres.url is None and until["export"] is None:
         del until["export"]  # nobody has asked for an export
     return Overview(
-        status.status(settings),
+        status.of_tables(tables),
         now,
         freshness.judged(until, now, settings.freshness.targets),
         days,
         anomalies.find(rows, [day.day for day in days if day.day < now.date()], (begin + DAY).date()) if begin else [],
-        _gaps(tables, begin, now, machine),
+        _gaps(tables, known, begin, now, machine),
         _last_runs(tables),
         in_postgres,
         is_other_lake,
@@ -145,44 +145,17 @@ def _until(
     tables: Tables, known: FetchHistory, in_postgres: Published, *, is_other_lake: bool
 ) -> dict[str, datetime | None]:
     """The end of each layer's newest half-hour."""
-    silver, gold = tables.open(SILVER), tables.open(GOLD)
-    exported = None if is_other_lake else _exported_gold(tables, in_postgres)
-    if exported is not None and (gold is None or exported != gold.version):
-        exported_gold = delta_log.open_table(tables.path(GOLD), exported)
+    ends = newest.period_ends(tables, known)
+    gold = tables.open(GOLD)
+    version = None if is_other_lake else _exported_gold(tables, in_postgres)
+    if version is None or gold is None:
+        export = None
+    elif version == gold.version:
+        export = ends.get(GOLD.name)
     else:
-        exported_gold = gold if exported is not None else None
-    return {
-        "bronze": freshness.newest_held(known.fetch_log),
-        "silver": _of_silver(silver),
-        "gold": _of_gold(tables, gold),
-        "export": _of_gold(tables, exported_gold),
-    }
-
-
-def _of_silver(silver: Snapshot | None) -> datetime | None:
-    if silver is None:
-        return None
-    extents = silver.extents("timestamp")
-    newest = silver.highest("timestamp") if extents is None else max((last for _, last, _ in extents), default=None)
-    return newest.astimezone(UTC) + HALF_HOUR if newest is not None else None
-
-
-def _of_gold(tables: Tables, gold: Snapshot | None) -> datetime | None:
-    """The newest half-hour of the Silver that Gold says it was made of; where it says nothing, of its newest day."""
-    if gold is None:
-        return None
-    newest = gold.newest_rows(["date_recorded", "n_periods"], "date_recorded", 1)
-    if not newest:
-        return None
-    version = watermarks.stated_source(tables, GOLD, gold, "gold", SILVER)
-    if version is not None:
-        try:
-            return _of_silver(delta_log.open_table(tables.path(SILVER), version))
-        except LakehouseError:  # the log no longer has it
-            version = None
-    day = newest[0]["date_recorded"]
-    periods = gold.rows(["n_periods"], f"date_recorded = DATE '{day}'")["n_periods"].to_pylist()
-    return freshness.of_day(day, periods)
+        export = newest.of_gold(tables, delta_log.open_table(tables.path(GOLD), version))
+    layers = {"bronze": BRONZE, "silver": SILVER, "gold": GOLD}
+    return {**{layer: ends.get(table.name) for layer, table in layers.items()}, "export": export}
 
 
 def _exported_gold(tables: Tables, in_postgres: Published) -> int | None:
@@ -193,11 +166,8 @@ def _exported_gold(tables: Tables, in_postgres: Published) -> int | None:
     if runs is None:
         return None
     rows = runs.newest_rows(["stages"], "lake_version", watermarks.RUNS_ASKED)
-    for row in rows:
-        for stage in row["stages"]:
-            if stage["stage"] == "export" and stage["status"] == "ok":
-                return dict(stage["reads"]).get(GOLD.name)
-    return None
+    told = next((reads for row in rows if (reads := newest.exported(row["stages"])) is not None), {})
+    return told.get(GOLD.name)
 
 
 def _is_of_another(tables: Tables, in_postgres: Published) -> bool:
@@ -219,13 +189,15 @@ def _rows_by_day(silver: Snapshot | None, now: datetime) -> dict[date, int]:
     return dict(zip(days, found["n"].to_pylist(), strict=True))
 
 
-def _gaps(tables: Tables, begin: datetime | None, now: datetime, machine: datetime) -> GapReport | None:
+def _gaps(
+    tables: Tables, known: FetchHistory, begin: datetime | None, now: datetime, machine: datetime
+) -> GapReport | None:
     """Those of the days shown; what never was in the lake's range is no gap."""
     if begin is None:
         return None
     start = floor(now).replace(hour=0, minute=0) - (DAYS_SHOWN - 1) * DAY
     try:
-        return gaps.of_tables(tables, max(begin, min(start, floor(now) - HALF_HOUR)), None, machine)
+        return gaps.of_tables(tables, max(begin, min(start, floor(now) - HALF_HOUR)), None, machine, known)
     except LossError:  # told by the tables themselves
         return None
 
@@ -233,7 +205,8 @@ def _gaps(tables: Tables, begin: datetime | None, now: datetime, machine: dateti
 def _last_runs(tables: Tables) -> list[dict[str, Any]]:
     runs = tables.open(RUNS)
     rows = runs.newest_rows(RUN_COLUMNS, "lake_version", RUNS_SHOWN) if runs else []
-    retries = _retries(tables.open(BRONZE), [row["run_id"] for row in rows])
+    listed = ", ".join(f"'{row['run_id']}'" for row in rows)
+    retries = newest.retries(tables.open(BRONZE), f"run_id IN ({listed})") if rows else {}
     return [_run(row, retries.get(row["run_id"], 0)) for row in rows]
 
 
@@ -258,15 +231,3 @@ def _run(row: Mapping[str, Any], retries: int) -> dict[str, Any]:
         "retries": retries,
         "quality": broken,
     }
-
-
-def _retries(bronze: Snapshot | None, run_ids: Sequence[str]) -> dict[str, int]:
-    """Attempts beyond the first of the answers that each run received."""
-    if bronze is None or not run_ids:
-        return {}
-    listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
-    found = bronze.rows(["run_id", "attempts"], f"attempts > 1 AND run_id IN ({listed})").to_pylist()
-    totals: dict[str, int] = {}
-    for row in found:
-        totals[row["run_id"]] = totals.get(row["run_id"], 0) + row["attempts"] - 1
-    return totals

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.lake.tables import GOLD, SILVER
+from lakehouse.lake import delta_log
+from lakehouse.lake.tables import BRONZE, GOLD, SILVER, TABLES
 from lakehouse.monitoring import overview, published
+from lakehouse.monitoring.figures import LakeFigures
 from lakehouse.monitoring.freshness import State
 from lakehouse.postgres import PostgresTarget
 from lakehouse.settings import Settings
@@ -109,7 +111,9 @@ def test_finds_days_complete_and_the_outage_a_gap(autumn_lake: Path, settings_of
 def test_warns_of_a_lost_file_and_a_server_that_does_not_answer(call: Call, revised_once: Lake, tmp_path: Path) -> None:
     root = tmp_path / "lake"
     shutil.copytree(revised_once.store.root, root)
-    next((root / "silver" / "regional_half_hourly").glob("*.parquet")).unlink()
+    silver = delta_log.open_table(str(root / SILVER.path))
+    assert silver is not None
+    Path(silver.table.file_uris()[0].removeprefix("file://")).unlink()  # of the newest version
     variables = {"LAKEHOUSE_ROOT": str(root), WARN: "30", FAIL: "40"}
     code, out, err = call("status", LAKEHOUSE_POSTGRES__URL="postgresql://me:hush@127.0.0.1:9/db", **variables)
     assert code == 0
@@ -133,3 +137,28 @@ def test_tells_what_postgresql_has(
     assert found.layers[2].until == found.layers[3].until
     other = found.published.__class__(table_ids={"carbon_intensity_daily": "another"})
     assert overview._is_of_another(overview.Tables(lake_root), other)
+
+
+def test_opens_each_table_once(
+    revised_once: Lake, settings_of: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    really = delta_log.open_table
+
+    def counting(path: str, version: int | None = None) -> delta_log.Snapshot | None:
+        opened.append(path)
+        return really(path, version)
+
+    monkeypatch.setattr(delta_log, "open_table", counting)
+    overview.read(settings_of(revised_once.store.root), at("2024-05-01"))
+    assert len(opened) == len(set(opened)) == len(TABLES)
+
+
+def test_tells_the_same_newest_half_hours_as_the_metrics(
+    revised_once: Lake, tmp_path: Path, settings_of: Callable[..., Settings]
+) -> None:
+    lake = revised_once.copy(tmp_path / "lake")
+    lake.sql("UPDATE {} SET timestamp = timestamp + INTERVAL 1 DAY WHERE hour(timestamp) = 1", SILVER)
+    found = overview.read(settings_of(lake.store.root), at("2024-05-01"))
+    metrics = LakeFigures(lake.store.root).read().newest_period_end
+    assert [layer.until for layer in found.layers] == [metrics[table.name] for table in (BRONZE, SILVER, GOLD)]
