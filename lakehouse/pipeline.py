@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lakehouse import run_record
+from lakehouse import endings, logs, run_record
 from lakehouse.clock import machine_clock
 from lakehouse.history import restore, states
 from lakehouse.ingestion import bronze_job, ingest
@@ -64,7 +64,7 @@ class Run:
         A call that is refused before its first stage has done anything leaves none.
         """
         session.check()
-        with locked(self.settings), self._spark:
+        with logs.run(self.report.run_id, self.command), self._logged(), locked(self.settings), self._spark:
             self.context = run_record.prepare(
                 self.settings, self._spark, self.report.run_id, self.observer, accept_loss=self.accept_loss
             )
@@ -74,6 +74,24 @@ class Run:
                     yield
             finally:
                 self.observer.run_ended(self.report)
+
+    @contextmanager
+    def _logged(self) -> Iterator[None]:
+        """The run's begin and end in the log."""
+        log.info("run %s begins in %s", self.report.run_id, self.settings.root)
+        try:
+            yield
+        except BaseException as error:
+            code = int(endings.exit_code(error))
+            said = {"error": endings.sentence(error), "exit_code": code, "lake_version": self.report.lake_version}
+            log.error("run failed", extra={**logs.TOLD, **said})
+            raise
+        log.info("run ended", extra={**logs.TOLD, "exit_code": 0, "lake_version": self.report.lake_version})
+
+    def _begin(self, stage: str) -> None:
+        self.observer.stage_began(stage)
+        logs.stage(stage)
+        log.info("stage begins", extra=logs.TOLD)
 
     def stage(
         self, name: str, work: Callable[[], StageReport], so_far: Callable[[], StageReport | None] = lambda: None
@@ -94,11 +112,13 @@ class Run:
         done = replace(done, seconds=time.perf_counter() - began)
         self.report.stages.append(done)
         self.observer.stage_ended(done)
+        said = {"table_version": done.version, "counts": dict(done.counts), "seconds": round(done.seconds, 3)}
+        log.info("stage ended", extra={**logs.TOLD, "stage": done.stage, **said})
         return done
 
     def fetch(self, start: datetime | None, end: datetime | None, *, force: bool = False) -> StageReport:
         """Bronze from the API: what of ``[start, end)`` is missing or may have changed. Spark opens meanwhile."""
-        self.observer.stage_began("bronze")
+        self._begin("bronze")
         load, request = self._bronze_load("bronze"), FetchRequest(start, end, force)
 
         def work() -> StageReport:
@@ -113,7 +133,7 @@ class Run:
 
     def import_files(self, paths: Sequence[Path], source: str | None, received_at: ReceivedAt) -> StageReport:
         """Bronze from files."""
-        self.observer.stage_began("import")
+        self._begin("import")
         load = self._bronze_load("import")
         try:
             return self.stage("import", lambda: bronze_job.import_files(load, paths, source, received_at), load.report)
@@ -131,13 +151,13 @@ class Run:
             )
         done: dict[str, StageReport] = {}
         if "silver" in wanted:
-            self.observer.stage_began("silver")
+            self._begin("silver")
             done[SILVER.name] = self.stage(
                 "silver",
                 lambda: silver_job.build_silver(self.context, full=full, contract=quarantine.contract(self.settings)),
             )
         if "gold" in wanted:
-            self.observer.stage_began("gold")
+            self._begin("gold")
             for model in MODELS:
                 upstream = done.get(model.source.name)
                 build = partial(gold_job.build_model, self.context, model, full=full, upstream=upstream)
@@ -151,7 +171,7 @@ class Run:
         """PostgreSQL from Gold: at a version, at a state (lake version or release), or its newest."""
         from lakehouse.publishing import export  # with SQLAlchemy: half a second
 
-        self.observer.stage_began("export")
+        self._begin("export")
         resolved = None if state is None else states.resolve_version(self.settings, state)
         return self.stage(
             "export",
@@ -162,7 +182,7 @@ class Run:
 
     def restore(self, name: str) -> None:
         """The derived tables as a lake version or a release has them."""
-        self.observer.stage_began("restore")
+        self._begin("restore")
         state = restore.checked(self.settings, name)
         for table in each(restore.restored(state), self.observer.progress, "restore", "table"):
             self.stage(f"{restore.STAGE} {table.name}", partial(restore.restore_table, self.context, state, table))
@@ -191,6 +211,6 @@ class Run:
 
     def replay_quarantine(self) -> StageReport:
         """Silver once more for the responses that have records in quarantine, by the rules of now."""
-        self.observer.stage_began("silver")
+        self._begin("silver")
         contract = quarantine.contract(self.settings)
         return self.stage("silver", lambda: silver_job.build_silver(self.context, replay=True, contract=contract))

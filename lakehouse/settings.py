@@ -26,7 +26,7 @@ from lakehouse.errors import UsageError
 
 PREFIX = "LAKEHOUSE_"
 PUBLIC_API = "https://api.carbonintensity.org.uk"
-SECRETS = ("postgres.url", "postgres.owner_url")
+SECRETS = ("postgres.url", "postgres.owner_url", "hook.url")
 LONGEST_HOURS = 24 * 36_500.0
 """A century: beyond it no time can be reckoned with."""
 
@@ -207,6 +207,40 @@ def _hours(length: timedelta) -> str:
     return f"{length / timedelta(hours=1):g}"
 
 
+class HookSettings(Section):
+    """Who is told when a run fails or data is late, and when that is over: a program or a webhook."""
+
+    command: tuple[str, ...] = Field((), description="A program and its arguments; it reads the event as JSON")
+    url: SecretStr | None = Field(None, description="The event is posted there as JSON")
+    url_file: Path | None = Field(None, description="A file that holds the address, which often is a secret")
+    token_file: Path | None = Field(None, description="A file that holds a bearer token")
+    timeout_seconds: Annotated[float, Field(gt=0, le=30)] = Field(10.0, description="For each attempt")
+    attempts: Annotated[int, Field(ge=1, le=5)] = 3
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is anybody to tell."""
+        return bool(self.command or self.url or self.url_file)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        named = {"command": self.command, "url": self.url, "url_file": self.url_file}
+        given = [f"hook.{name}" for name, value in named.items() if value]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} each say who is told: give one of them")
+        if self.token_file and not (self.url or self.url_file):
+            raise ValueError("hook.token_file is for a webhook, but neither hook.url nor hook.url_file is set")
+        return self
+
+
+class LogSettings(Section):
+    """The file that gets everything that is logged, as lines of JSON."""
+
+    file: Path | None = Field(None, description="None: no file")
+    max_mib: Annotated[float, Field(gt=0, le=100_000)] = Field(10.0, description="Then it is renamed to FILE.1")
+    keep: Annotated[int, Field(ge=1, le=1000)] = Field(5, description="Renamed files, FILE.1 the newest")
+
+
 class PostgresSettings(Section):
     """Where the daily table is published; no URL means the embedded server."""
 
@@ -231,6 +265,8 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     watch: WatchSettings = WatchSettings()
     freshness: FreshnessSettings = FreshnessSettings()
+    hook: HookSettings = HookSettings()
+    log: LogSettings = LogSettings()
     postgres: PostgresSettings = PostgresSettings()
     lineage: LineageSettings = LineageSettings()
 
@@ -257,9 +293,13 @@ class Settings(BaseSettings):
 
     @property
     def embedded_data(self) -> Path:
-        """Where the embedded PostgreSQL keeps its data: beside the root."""
+        """Where the embedded PostgreSQL keeps its data."""
+        return self.beside(".postgres")
+
+    def beside(self, ending: str) -> Path:
+        """A place on this machine beside the root, named after it; of an object store, beside ``data/lake``."""
         lake = Path(self.root) if self.is_local else Path("data/lake").absolute()
-        return lake.with_name(lake.name + ".postgres")
+        return lake.with_name(lake.name + ending)
 
 
 def load(overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -398,7 +438,7 @@ def _sentence(error: ValidationError, flags: Mapping[str, Any], files: Mapping[P
     if first["type"] == "value_error":  # settings that contradict each other, said whole
         return f"{first['msg'].removeprefix('Value error, ')}; correct {origin}."
     wanted = first["msg"].replace("Input should", "it should").split(", unable")[0]
-    given = "" if names[:1] == ("postgres",) else f", not {first['input']!r}"
+    given = "" if names[:1] in (("postgres",), ("hook",)) else f", not {first['input']!r}"
     return f"The setting {key} is wrong in {origin}: {wanted}{given}."
 
 

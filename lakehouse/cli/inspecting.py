@@ -87,12 +87,15 @@ def status(
     """Show how fresh and how complete the lake is, its tables, its last runs, and what PostgreSQL has."""
     if strict and not check:
         raise UsageError("--strict says how --check judges; give both.")
-    from lakehouse import console
+    from lakehouse import console, hook
     from lakehouse.clock import machine_clock
     from lakehouse.monitoring import overview, rendering
     from lakehouse.monitoring.overview import Level
 
-    found = overview.read(chosen(), machine_clock())
+    settings = chosen()
+    found = overview.read(settings, machine_clock())
+    if check:
+        given.afterwards = lambda code, sentence: hook.checked(settings, found.broken)
     given.found = found.as_dict()
     told = {
         level: "; ".join(each.sentence for each in found.findings if each.level is level)

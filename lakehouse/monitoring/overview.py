@@ -86,6 +86,11 @@ class Overview:
             found.append(Finding(Level.BROKEN, "postgres", "what PostgreSQL has was exported from another lake"))
         return sorted(found, key=lambda finding: finding.level is not Level.BROKEN)
 
+    @property
+    def broken(self) -> dict[str, str]:
+        """What monitors are told by exit code 3: a sentence by the name of each layer or table."""
+        return {found.subject: found.sentence for found in self.findings if found.level is Level.BROKEN}
+
     def as_dict(self) -> dict[str, Any]:
         """As ``status --json`` has it; ages in seconds."""
         return {
