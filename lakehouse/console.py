@@ -49,8 +49,8 @@ def say(*lines: str, out: TextIO | None = None, style: str = "", to: Console | N
     """Lines of text for a person, by default on stdout; a line break within one is spelt out.
 
     At a terminal a line is broken at its width, between words and never within a command in backquotes. ``to``: the
-    console that draws on that terminal just now. Where stderr is hushed, only what has the style of a warning or a failure is
-    printed.
+    console that draws on that terminal just now. With ``--quiet`` stderr gets what has the style of warnings
+    and failures alone.
     """
     out = out or sys.stdout
     if is_hushed(out) and style not in (WARNING, FAILURE):

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,13 @@ class SharedRotatingFile(RotatingFileHandler):
                 return
         except FileNotFoundError:
             pass
-        self.stream.close()
-        self.stream = self._open()
+        old, self.stream = self.stream, self._open()
+        old.close()
+
+    def close(self) -> None:
+        """Close the file; what a full disk did not take was told when it was written."""
+        with suppress(OSError):
+            super().close()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's own name)
         """A log that cannot be written is told once, and is no reason to end a run."""
