@@ -39,6 +39,7 @@ class _Terminal(logging.Handler):
 
 _terminal = _Terminal(logging.WARNING)
 _in_file: logging.Handler | None = None
+_opened: "LogSettings | None" = None
 _run: dict[str, str | None] = {"run_id": None, "command": None, "stage": None}
 """The run that goes on: a process has one at a time, and what its threads log is of it, so it is no contextvar."""
 
@@ -56,26 +57,25 @@ def say_as_wanted() -> None:
 
 
 def open_file(settings: "LogSettings") -> None:
-    """Write what is logged from now on into the file that is set, if one is; may be called again.
+    """Write what is logged from now on into the file that is set, if one is; called again, into another one.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    global _in_file
-    if _in_file is not None and settings.file != _file_of(_in_file):
-        logging.getLogger().removeHandler(_in_file)
-        _in_file.close()
-        _in_file = None
-    if settings.file is not None and _in_file is None:
+    global _in_file, _opened
+    if settings == _opened:
+        return
+    fresh = None
+    if settings.file is not None:
         from lakehouse.logs import json_lines  # with structlog
 
-        _in_file = json_lines.handler(settings.file, settings, current)
-        logging.getLogger().addHandler(_in_file)
+        fresh = json_lines.handler(settings.file, settings, current)
+        logging.getLogger().addHandler(fresh)
+    if _in_file is not None:
+        logging.getLogger().removeHandler(_in_file)
+        _in_file.close()
+    _in_file, _opened = fresh, settings
     _set_level()
-
-
-def _file_of(handler: logging.Handler) -> Any:
-    return getattr(handler, "file", None)
 
 
 def _set_level() -> None:

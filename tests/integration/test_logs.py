@@ -14,6 +14,7 @@ import pytest
 
 from lakehouse import console, logs, loudness
 from lakehouse.console_reporter import ConsoleReporter
+from lakehouse.errors import UsageError
 from lakehouse.loudness import Loudness
 from lakehouse.settings import LogSettings
 from lakehouse.spark import jvm_log
@@ -124,6 +125,18 @@ def test_a_full_disk_is_told_once_and_ends_nothing(tmp_path: Path, capsys: pytes
         log.info("a line")
     said = capsys.readouterr().err
     assert said == f"warning: the log {tmp_path}/x.log cannot be written: [Errno 28] No space left on device\n"
+
+
+def test_another_file_is_taken_only_if_it_can_be_written(
+    tmp_path: Path, lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    with pytest.raises(UsageError):
+        logs.open_file(LogSettings(file=tmp_path / "none" / "y.log"))
+    log.info("stays")
+    logs.open_file(LogSettings(file=tmp_path / "y.log"))
+    log.info("goes")
+    assert [line["event"] for line in lines()] == ["stays"]
+    assert json.loads((tmp_path / "y.log").read_text())["event"] == "goes"
 
 
 @pytest.mark.parametrize("place", ["none/x.log", "file/x.log", "."])
