@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from lakehouse import console, logs, loudness
 from lakehouse.console_reporter import ConsoleReporter
 from lakehouse.errors import UsageError
+from lakehouse.logs import json_lines
 from lakehouse.loudness import Loudness
 from lakehouse.settings import LogSettings
 from lakehouse.spark import jvm_log
@@ -87,8 +89,9 @@ from pathlib import Path
 from lakehouse import logs
 from lakehouse.settings import LogSettings
 logs.open_file(LogSettings(file=Path(sys.argv[1]), max_mib=0.02, keep=1000))
+print("ready", flush=True)
 sys.stdin.read()
-for number in range(400):
+for number in range(1000):
     logging.getLogger("lakehouse.w").info("line", extra={"of": sys.argv[2], "number": number})
 """
 
@@ -96,17 +99,49 @@ for number in range(400):
 def test_two_processes_write_and_rotate_one_file_and_no_line_is_lost(tmp_path: Path) -> None:
     file = tmp_path / "x.log"
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(file), name], stdin=subprocess.PIPE) for name in ("a", "b")
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(file), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for name in ("a", "b")
     ]
+    assert [each.stdout.readline() for each in writers if each.stdout] == ["ready\n"] * 2
     for each in writers:
-        assert each.stdin is not None
-        each.stdin.close()
-    assert [each.wait(120) for each in writers] == [0, 0]
-    files = [each for each in tmp_path.iterdir() if each.name != "x.log.lock"]
+        each.communicate(timeout=120)
+    assert [each.returncode for each in writers] == [0, 0]
+    assert_has_all(tmp_path, [(of, number) for of in "ab" for number in range(1000)])
+
+
+def assert_has_all(folder: Path, expected: list[tuple[str, int]]) -> None:
+    """Every line once, whole, and each file full, but for the newest: what is rotated too early drives others out."""
+    files = [each for each in folder.iterdir() if each.name != "x.log.lock"]
     assert len(files) > 3
     assert max(each.stat().st_size for each in files) <= 0.02 * 2**20
+    assert min(each.stat().st_size for each in files if each.name != "x.log") > 0.018 * 2**20
     found = [json.loads(line) for each in files for line in each.read_text().splitlines()]
-    assert sorted((line["of"], line["number"]) for line in found) == [(of, n) for of in "ab" for n in range(400)]
+    assert sorted((line["of"], line["number"]) for line in found) == expected
+
+
+def test_follows_a_file_that_another_process_has_rotated(tmp_path: Path) -> None:
+    settings = LogSettings(file=tmp_path / "x.log", max_mib=0.02, keep=1000)
+    handlers = {of: json_lines.handler(tmp_path / "x.log", settings, logs.current) for of in "ab"}
+    for number in range(300):  # in turn, so that each finds the file rotated by the other one
+        for of, handler in handlers.items():
+            record = logging.makeLogRecord({"msg": "line", "of": of, "number": number})
+            handler.handle(record)
+    for handler in handlers.values():
+        handler.close()
+    assert_has_all(tmp_path, [(of, number) for of in "ab" for number in range(300)])
+
+
+def test_waits_while_another_process_writes(tmp_path: Path, lines: Callable[[], list[dict[str, Any]]]) -> None:
+    thread = threading.Thread(target=log.info, args=("waits",))
+    with FileLock(tmp_path / "x.log.lock"):
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+        assert lines() == []
+    thread.join()
+    assert [line["event"] for line in lines()] == ["waits"]
 
 
 def test_writes_on_where_somebody_has_removed_the_file(
@@ -201,3 +236,16 @@ def test_verbose_shows_notes_that_no_other_line_has_told(
 def test_quiet_and_verbose_contradict(call: Call, flags: list[str]) -> None:
     said = "error: --quiet and --verbose contradict each other; give one of them.\n"
     assert call(*flags) == (2, "", said)
+
+
+@pytest.mark.parametrize("flags", [["--verbose", "history", "nothing"], ["history", "nothing", "--verbose"]])
+def test_verbose_is_heard_before_and_after_a_command(
+    call: Call, flags: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    logs.to_terminal()
+    call("history", "nothing")
+    log.info("not told")
+    assert capfd.readouterr().err == ""
+    call(*flags)
+    log.info("told")
+    assert capfd.readouterr().err == "told\n"
