@@ -88,16 +88,13 @@ class Run:
             raise
         log.info("run ended", extra={**logs.TOLD, "exit_code": 0, "lake_version": self.report.lake_version})
 
-    def _begin(self, stage: str) -> None:
-        self.observer.stage_began(stage)
-        logs.stage(stage)
-        log.info("stage begins", extra=logs.TOLD)
-
     def stage(
         self, name: str, work: Callable[[], StageReport], so_far: Callable[[], StageReport | None] = lambda: None
     ) -> StageReport:
         """Do one stage, timed and reported; of one that stops, what it has come to ``so_far``."""
         self.observer.stage_started(name)
+        logs.stage(name)
+        log.info("stage begins", extra=logs.TOLD)
         began = time.perf_counter()
         try:
             done = work()
@@ -113,12 +110,12 @@ class Run:
         self.report.stages.append(done)
         self.observer.stage_ended(done)
         said = {"table_version": done.version, "counts": dict(done.counts), "seconds": round(done.seconds, 3)}
-        log.info("stage ended", extra={**logs.TOLD, "stage": done.stage, **said})
+        log.info("stage ended", extra={**logs.TOLD, **said})
         return done
 
     def fetch(self, start: datetime | None, end: datetime | None, *, force: bool = False) -> StageReport:
         """Bronze from the API: what of ``[start, end)`` is missing or may have changed. Spark opens meanwhile."""
-        self._begin("bronze")
+        self.observer.stage_began("bronze")
         load, request = self._bronze_load("bronze"), FetchRequest(start, end, force)
 
         def work() -> StageReport:
@@ -133,7 +130,7 @@ class Run:
 
     def import_files(self, paths: Sequence[Path], source: str | None, received_at: ReceivedAt) -> StageReport:
         """Bronze from files."""
-        self._begin("import")
+        self.observer.stage_began("import")
         load = self._bronze_load("import")
         try:
             return self.stage("import", lambda: bronze_job.import_files(load, paths, source, received_at), load.report)
@@ -151,13 +148,13 @@ class Run:
             )
         done: dict[str, StageReport] = {}
         if "silver" in wanted:
-            self._begin("silver")
+            self.observer.stage_began("silver")
             done[SILVER.name] = self.stage(
                 "silver",
                 lambda: silver_job.build_silver(self.context, full=full, contract=quarantine.contract(self.settings)),
             )
         if "gold" in wanted:
-            self._begin("gold")
+            self.observer.stage_began("gold")
             for model in MODELS:
                 upstream = done.get(model.source.name)
                 build = partial(gold_job.build_model, self.context, model, full=full, upstream=upstream)
@@ -171,7 +168,7 @@ class Run:
         """PostgreSQL from Gold: at a version, at a state (lake version or release), or its newest."""
         from lakehouse.publishing import export  # with SQLAlchemy: half a second
 
-        self._begin("export")
+        self.observer.stage_began("export")
         resolved = None if state is None else states.resolve_version(self.settings, state)
         return self.stage(
             "export",
@@ -182,7 +179,7 @@ class Run:
 
     def restore(self, name: str) -> None:
         """The derived tables as a lake version or a release has them."""
-        self._begin("restore")
+        self.observer.stage_began("restore")
         state = restore.checked(self.settings, name)
         for table in each(restore.restored(state), self.observer.progress, "restore", "table"):
             self.stage(f"{restore.STAGE} {table.name}", partial(restore.restore_table, self.context, state, table))
@@ -211,6 +208,6 @@ class Run:
 
     def replay_quarantine(self) -> StageReport:
         """Silver once more for the responses that have records in quarantine, by the rules of now."""
-        self._begin("silver")
+        self.observer.stage_began("silver")
         contract = quarantine.contract(self.settings)
         return self.stage("silver", lambda: silver_job.build_silver(self.context, replay=True, contract=contract))
