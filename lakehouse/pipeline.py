@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lakehouse import run_record
+from lakehouse import endings, logs, run_record
 from lakehouse.clock import machine_clock
 from lakehouse.history import restore, states
 from lakehouse.ingestion import bronze_job, ingest
@@ -64,7 +64,7 @@ class Run:
         A call that is refused before its first stage has done anything leaves none.
         """
         session.check()
-        with locked(self.settings), self._spark:
+        with logs.run(self.report.run_id, self.command), self._logged(), locked(self.settings), self._spark:
             self.context = run_record.prepare(
                 self.settings, self._spark, self.report.run_id, self.observer, accept_loss=self.accept_loss
             )
@@ -75,11 +75,26 @@ class Run:
             finally:
                 self.observer.run_ended(self.report)
 
+    @contextmanager
+    def _logged(self) -> Iterator[None]:
+        """The run's begin and end in the log."""
+        log.info("run %s begins in %s", self.report.run_id, self.settings.root)
+        try:
+            yield
+        except BaseException as error:
+            code = int(endings.exit_code(error))
+            said = {"error": endings.sentence(error), "exit_code": code, "lake_version": self.report.lake_version}
+            log.error("run failed", extra={**logs.TOLD, **said})
+            raise
+        log.info("run ended", extra={**logs.TOLD, "exit_code": 0, "lake_version": self.report.lake_version})
+
     def stage(
         self, name: str, work: Callable[[], StageReport], so_far: Callable[[], StageReport | None] = lambda: None
     ) -> StageReport:
         """Do one stage, timed and reported; of one that stops, what it has come to ``so_far``."""
         self.observer.stage_started(name)
+        logs.stage(name)
+        log.info("stage begins", extra=logs.TOLD)
         began = time.perf_counter()
         try:
             done = work()
@@ -94,6 +109,8 @@ class Run:
         done = replace(done, seconds=time.perf_counter() - began)
         self.report.stages.append(done)
         self.observer.stage_ended(done)
+        said = {"table_version": done.version, "counts": dict(done.counts), "seconds": round(done.seconds, 3)}
+        log.info("stage ended", extra={**logs.TOLD, **said})
         return done
 
     def fetch(self, start: datetime | None, end: datetime | None, *, force: bool = False) -> StageReport:

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any, ClassVar, Literal, Self, get_origin
@@ -25,7 +26,7 @@ from lakehouse.errors import UsageError
 
 PREFIX = "LAKEHOUSE_"
 PUBLIC_API = "https://api.carbonintensity.org.uk"
-SECRETS = ("postgres.url", "postgres.owner_url")
+SECRETS = ("postgres.url", "postgres.owner_url", "hook.url")
 LONGEST_HOURS = 24 * 36_500.0
 """A century: beyond it no time can be reckoned with."""
 
@@ -151,6 +152,95 @@ class LineageSettings(Section):
         return self
 
 
+class FreshnessTarget(Section):
+    """How old a layer may be: the time since the end of the newest half-hour that it holds."""
+
+    warn_after_hours: Annotated[float, Field(gt=0, le=LONGEST_HOURS)] | None = Field(
+        None, description="None: as the layer before it"
+    )
+    fail_after_hours: Annotated[float, Field(gt=0, le=LONGEST_HOURS)] | None = Field(
+        None, description="None: as the layer before it"
+    )
+
+
+class FreshnessSettings(Section):
+    """The targets that `lakehouse status` holds ages against, layer by layer in the order in which data passes them."""
+
+    bronze: FreshnessTarget = Field(
+        FreshnessTarget(), description="None: 1.5 and 3 hours, which two and five missed runs of every half-hour break"
+    )
+    silver: FreshnessTarget = FreshnessTarget()
+    gold: FreshnessTarget = FreshnessTarget()
+    export: FreshnessTarget = FreshnessTarget()
+
+    @property
+    def targets(self) -> dict[str, tuple[timedelta, timedelta]]:
+        """By layer after what age to warn and after what to fail, what is not set taken from the layer before."""
+        warn, fail = 1.5, 3.0
+        found = {}
+        for layer in type(self).model_fields:
+            own: FreshnessTarget = getattr(self, layer)
+            warn, fail = own.warn_after_hours or warn, own.fail_after_hours or fail
+            found[layer] = (timedelta(hours=warn), timedelta(hours=fail))
+        return found
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        above: tuple[str, tuple[timedelta, timedelta]] | None = None
+        for layer, (warn, fail) in self.targets.items():
+            if warn >= fail:
+                raise ValueError(
+                    f"freshness.{layer} warns after {_hours(warn)} hours, which is not before it fails, after "
+                    f"{_hours(fail)}"
+                )
+            if above and (warn < above[1][0] or fail < above[1][1]):
+                name, (earlier_warn, earlier_fail) = above
+                raise ValueError(
+                    f"freshness.{layer} ({_hours(warn)} and {_hours(fail)} hours) is stricter than freshness.{name} "
+                    f"({_hours(earlier_warn)} and {_hours(earlier_fail)}), which it is made of and cannot be newer than"
+                )
+            above = (layer, (warn, fail))
+        return self
+
+
+def _hours(length: timedelta) -> str:
+    return f"{length / timedelta(hours=1):g}"
+
+
+class HookSettings(Section):
+    """Who is told when a run fails or data is late, and when that is over: a program or a webhook."""
+
+    command: tuple[str, ...] = Field((), description="A program and its arguments; it reads the event as JSON")
+    url: SecretStr | None = Field(None, description="The event is posted there as JSON")
+    url_file: Path | None = Field(None, description="A file that holds the address, which often is a secret")
+    token_file: Path | None = Field(None, description="A file that holds a bearer token")
+    timeout_seconds: Annotated[float, Field(gt=0, le=30)] = Field(10.0, description="For each attempt")
+    attempts: Annotated[int, Field(ge=1, le=5)] = 3
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is anybody to tell."""
+        return bool(self.command or self.url or self.url_file)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        named = {"command": self.command, "url": self.url, "url_file": self.url_file}
+        given = [f"hook.{name}" for name, value in named.items() if value]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} each say who is told: give one of them")
+        if self.token_file and not (self.url or self.url_file):
+            raise ValueError("hook.token_file is for a webhook, but neither hook.url nor hook.url_file is set")
+        return self
+
+
+class LogSettings(Section):
+    """The file that gets everything that is logged, as lines of JSON."""
+
+    file: Path | None = Field(None, description="None: no file")
+    max_mib: Annotated[float, Field(gt=0, le=100_000)] = Field(10.0, description="Then it is renamed to FILE.1")
+    keep: Annotated[int, Field(ge=1, le=1000)] = Field(5, description="Renamed files, FILE.1 the newest")
+
+
 class PostgresSettings(Section):
     """Where the daily table is published; no URL means the embedded server."""
 
@@ -174,6 +264,9 @@ class Settings(BaseSettings):
     quality: QualitySettings = QualitySettings()
     retention: RetentionSettings = RetentionSettings()
     watch: WatchSettings = WatchSettings()
+    freshness: FreshnessSettings = FreshnessSettings()
+    hook: HookSettings = HookSettings()
+    log: LogSettings = LogSettings()
     postgres: PostgresSettings = PostgresSettings()
     lineage: LineageSettings = LineageSettings()
 
@@ -200,9 +293,13 @@ class Settings(BaseSettings):
 
     @property
     def embedded_data(self) -> Path:
-        """Where the embedded PostgreSQL keeps its data: beside the root."""
+        """Where the embedded PostgreSQL keeps its data."""
+        return self.beside(".postgres")
+
+    def beside(self, ending: str) -> Path:
+        """A place on this machine beside the root, named after it; of an object store, beside ``data/lake``."""
         lake = Path(self.root) if self.is_local else Path("data/lake").absolute()
-        return lake.with_name(lake.name + ".postgres")
+        return lake.with_name(lake.name + ending)
 
 
 def load(overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -341,7 +438,7 @@ def _sentence(error: ValidationError, flags: Mapping[str, Any], files: Mapping[P
     if first["type"] == "value_error":  # settings that contradict each other, said whole
         return f"{first['msg'].removeprefix('Value error, ')}; correct {origin}."
     wanted = first["msg"].replace("Input should", "it should").split(", unable")[0]
-    given = "" if names[:1] == ("postgres",) else f", not {first['input']!r}"
+    given = "" if names[:1] in (("postgres",), ("hook",)) else f", not {first['input']!r}"
     return f"The setting {key} is wrong in {origin}: {wanted}{given}."
 
 
@@ -354,6 +451,9 @@ def _origin(names: Sequence[str], flags: Mapping[str, Any], files: Mapping[Path,
         variable = (PREFIX + "__".join(names[:depth])).upper()
         if variable in variables:
             return f"the environment variable {variables[variable]}"
+    section = (PREFIX + "__".join(names) + "__").upper()
+    if inside := next((variables[name] for name in sorted(variables) if name.startswith(section)), None):
+        return f"the environment variable {inside}"
     return next((str(file) for file, values in files.items() if _says(values, names)), "its default")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakehouse.cli.options import app, chosen
+from lakehouse.cli.options import OPERATE, chosen, command
 from lakehouse.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
-@app.command()
+@command("watch", OPERATE, example="lakehouse watch --every 10m")
 def watch(
     every: Annotated[
         str | None, typer.Option(metavar="30m", help="Between two runs, in s, m or h; default: watch.every_seconds.")
@@ -38,7 +38,7 @@ def watch(
     raise typer.Exit(service.serve(read, cycles, as_json=as_json))
 
 
-@app.command()
+@command("metrics", OPERATE, example="lakehouse metrics --textfile lakehouse.prom")
 def metrics(
     textfile: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write them to FILE (.prom), whole or not at all.")

@@ -1,1 +1,1 @@
-"""Figures about a lake for monitors, in Prometheus' form."""
+"""What monitors and operators want to know of a lake: freshness, anomalies, figures in Prometheus' form."""

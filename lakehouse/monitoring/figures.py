@@ -7,18 +7,20 @@ same figures.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 
 from lakehouse.endings import INTERRUPTED
 from lakehouse.errors import ExitCode
-from lakehouse.ingestion import gaps
+from lakehouse.ingestion import fetch_history, gaps
+from lakehouse.ingestion.fetch_history import FetchHistory
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.pinned import Tables
-from lakehouse.lake.tables import BRONZE, GOLD, PUBLISHED, QUARANTINE, REGIONS, RUNS, SILVER, TABLES, Table
+from lakehouse.lake.tables import BRONZE, QUARANTINE, RUNS, SILVER, TABLES
+from lakehouse.monitoring import newest
 from lakehouse.transform.models import MODELS, STAGE_OF
-from lakehouse.windows import HALF_HOUR, floor
+from lakehouse.windows import floor
 
 OUTCOMES: Mapping[int, str] = {
     ExitCode.OK: "ok",
@@ -34,7 +36,6 @@ STAGES = ("bronze", "import", "silver", *(model.stage for model in MODELS), "exp
 """Stages that are told; others (of ``maintain``, say) have names without end."""
 TABLE_OF = {**{stage: table for table, stage in STAGE_OF.items()}, "bronze": BRONZE.name, "import": BRONZE.name}
 OPERATIONS = ("inserted", "updated", "deleted")
-NEWEST_DAY = ("date_recorded", "n_periods")
 MISSING_WITHIN = {"24h": timedelta(hours=24), "7d": timedelta(days=7)}
 BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 """Upper bounds in seconds of a stage: a warm one takes about one, one over decades minutes."""
@@ -84,6 +85,7 @@ class RunTotals:
             self.run_success[row["command"]] = ended
         for stage in row["stages"]:
             self._add_stage(stage, dict(stage["counts"]), ended)
+        self.exported = newest.exported(row["stages"]) or self.exported
         self.windows_failed += len(row["failed_windows"])
         self.lake_version = row["lake_version"]
         self.lake_clock = row["lake_clock"] or self.lake_clock
@@ -96,8 +98,6 @@ class RunTotals:
         self.seconds[name].add(stage["seconds"])
         if stage["status"] == "ok":
             self.stage_success[name] = ended
-        if name == "export" and stage["status"] == "ok":
-            self.exported = dict(stage["reads"])
         table = TABLE_OF.get(name)
         if table is not None:
             for operation in OPERATIONS:
@@ -124,7 +124,7 @@ class LakeFigures:
     """The figures of a lake, read anew when its tables have changed; from any thread."""
 
     def __init__(self, root: str) -> None:
-        self._tables = Tables(root)
+        self._root = root
         self._lock = Lock()
         self._read_at: Mapping[str, tuple[str, int]] | None = None
         self._totals, self._figures = RunTotals(), Figures(RunTotals(), {}, {}, None, {}, {}, 0)
@@ -136,14 +136,15 @@ class LakeFigures:
             LakehouseError: a table cannot be read.
         """
         with self._lock:
-            opened = {table.name: found for table in TABLES if (found := self._tables.open(table)) is not None}
+            tables = Tables(self._root).opened_once()
+            opened = {table.name: found for table in TABLES if (found := tables.open(table)) is not None}
             now = {name: (table.table_id, table.version) for name, table in opened.items()}
             if now != self._read_at:
-                self._figures = self._of(opened)
+                self._figures = self._of(tables, opened)
                 self._read_at = now
             return self._figures
 
-    def _of(self, opened: Mapping[str, Snapshot]) -> Figures:
+    def _of(self, tables: Tables, opened: Mapping[str, Snapshot]) -> Figures:
         runs = opened.get(RUNS.name)
         before = (self._read_at or {}).get(RUNS.name)
         if runs is None or before is None or before[0] != runs.table_id:
@@ -152,24 +153,25 @@ class LakeFigures:
             for row in _rows_after(runs, self._totals.lake_version):
                 self._totals.add(row)
         versions = {name: table.version for name, table in opened.items()}
+        known = fetch_history.of_tables(tables)
         return Figures(
             self._totals,
             versions,
-            _newest(opened),
-            _behind(versions, self._totals.exported),
-            self._missing(opened),
+            newest.period_ends(tables, known),
+            newest.behind(versions, self._totals.exported),
+            self._missing(tables, known),
             _quarantined(opened.get(QUARANTINE.name)),
-            _retries(opened.get(BRONZE.name)),
+            sum(newest.retries(opened.get(BRONZE.name)).values()),
         )
 
-    def _missing(self, opened: Mapping[str, Snapshot]) -> dict[str, int]:
+    def _missing(self, tables: Tables, known: FetchHistory) -> dict[str, int]:
         now = self._totals.lake_clock
-        if now is None or SILVER.name not in opened:
+        if now is None or tables.open(SILVER) is None:
             return {}
         end = floor(now)
         found: dict[str, int] = {}
         for name, length in MISSING_WITHIN.items():
-            found[name] = gaps.of_tables(self._tables, end - length, end, now).half_hours
+            found[name] = gaps.of_tables(tables, end - length, end, now, known).half_hours
         return found
 
 
@@ -180,37 +182,6 @@ def _rows_after(runs: Snapshot, lake_version: int) -> Iterable[dict[str, Any]]:
     return sorted(rows, key=lambda row: int(row["lake_version"]))
 
 
-def _newest(opened: Mapping[str, Snapshot]) -> dict[str, datetime]:
-    """When the newest half-hour of each table ends."""
-    found: dict[str, datetime] = {}
-    if bronze := _highest(opened, BRONZE, "window_end"):
-        found[BRONZE.name] = floor(bronze)
-    if silver := _highest(opened, SILVER, "timestamp"):
-        found[SILVER.name] = silver + HALF_HOUR
-    if GOLD.name in opened and (rows := opened[GOLD.name].newest_rows(NEWEST_DAY, "date_recorded", len(REGIONS))):
-        newest = rows[0]["date_recorded"]
-        periods = max(row["n_periods"] for row in rows if row["date_recorded"] == newest)
-        found[GOLD.name] = datetime.combine(newest, time(), UTC) + periods * HALF_HOUR
-    return found
-
-
-def _highest(opened: Mapping[str, Snapshot], table: Table, column: str) -> Any:
-    return opened[table.name].highest(column) if table.name in opened else None
-
-
-def _behind(versions: Mapping[str, int], exported: Mapping[str, int]) -> int | None:
-    """By how many versions the table that is furthest behind in PostgreSQL is; None before the first export."""
-    lags = [
-        versions[table.name] - exported[table.name] for table in PUBLISHED if {table.name} <= {*versions} & {*exported}
-    ]
-    return max(lags, default=None)
-
-
 def _quarantined(quarantine: Snapshot | None) -> dict[str, int]:
     reasons = quarantine.rows(["reasons"]).column("reasons").to_pylist() if quarantine else []
     return dict(Counter(rule for rules in reasons for rule in rules))
-
-
-def _retries(bronze: Snapshot | None) -> int:
-    attempts = bronze.rows(["attempts"], "attempts > 1").column("attempts").to_pylist() if bronze else []
-    return int(sum(attempts)) - len(attempts)

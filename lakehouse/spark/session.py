@@ -22,9 +22,9 @@ from pyspark.java_gateway import launch_gateway
 from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import interrupts, resources, settings
+from lakehouse import interrupts, logs, resources, settings
 from lakehouse.errors import LakehouseError, QualityError
-from lakehouse.spark import archive, configuration, jars, java
+from lakehouse.spark import archive, configuration, jars, java, jvm_log
 from lakehouse.wording import in_one_line
 
 DEFAULTS = "spark-defaults.conf"
@@ -290,7 +290,7 @@ def _may_be_cut_off(error: BaseException) -> bool:
 
 
 def _hear(said: int) -> threading.Thread:
-    """Pass on to stderr what a JVM prints into a pipe, but for ``NO_NEWS``; stdout is for our own answers.
+    """Pass on what a JVM prints into a pipe: records of its log into ours, the rest to stderr, but for ``NO_NEWS``.
 
     Through ``sys.stderr``, so that a bar that is drawn there is drawn anew below it.
     """
@@ -298,7 +298,7 @@ def _hear(said: int) -> threading.Thread:
     def pass_on() -> None:
         with open(said, encoding="utf-8", errors="backslashreplace") as lines:
             for line in lines:
-                if not line.startswith(NO_NEWS):
+                if not line.startswith(NO_NEWS) and not jvm_log.passed_on(line):
                     with suppress(OSError, ValueError):  # nobody reads stderr any more; a full pipe would stop the JVM
                         print(line, end="", file=sys.stderr, flush=True)
 
@@ -365,6 +365,7 @@ def _jvm_options(environ: Mapping[str, str], java_home: Path) -> list[str]:
     """
     ours = [UTC, AT_FULL_HEAP, *archive.options(java_home), *([] if is_long_lived else [JIT_C1_ONLY])]
     if not configuration.has_log_settings(environ):
-        ours.insert(0, f"-Dlog4j2.configurationFile={(resources.path('conf') / 'log4j2.properties').as_uri()}")
+        file = "log4j2-lines.properties" if logs.has_file() else "log4j2.properties"
+        ours.insert(0, f"-Dlog4j2.configurationFile={(resources.path('conf') / file).as_uri()}")
     users = environ.get("SPARK_SUBMIT_OPTS", "")
     return [*(quoted for option in ours if (quoted := shlex.quote(option)) not in users), users]

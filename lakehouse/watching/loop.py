@@ -35,7 +35,7 @@ class Watch:
     """The loop. ``perform``, ``clock`` and ``chance`` are given so that tests own runs, time and luck.
 
     ``read`` gives the settings of now, ``maintained_at`` when the lake was last maintained; ``say`` tells a person a
-    line, ``on_cycle`` is told the end of each run with its number.
+    line, ``on_cycle`` is told the end of each run with its number, ``on_end`` also that of ``maintain``.
     """
 
     settings: Settings
@@ -44,6 +44,7 @@ class Watch:
     read: Callable[[], Settings]
     say: Callable[[str], None]
     on_cycle: Callable[[int, Cycle], None] = lambda number, cycle: None
+    on_end: Callable[[Settings, str, Cycle], None] = lambda settings, command, cycle: None
     maintained_at: Callable[[Settings], datetime | None] = lambda settings: None
     perform: Callable[[Settings, str, Callable[[str], None]], Cycle] = perform
     notifier: Notifier = field(default_factory=Notifier)
@@ -95,6 +96,7 @@ class Watch:
         self.condition.lost_jvms += done.has_lost_jvm
         if done.error is not None:
             self.say(f"{command}: ended with {done.outcome}: {done.error}")
+        self.on_end(self.settings, command, done)
         self._advance(f"{command}: {'done' if done.error is None else done.error}")
         return done
 

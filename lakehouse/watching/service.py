@@ -1,12 +1,15 @@
 """``watch`` as a process: signals, the server for monitors, the embedded PostgreSQL, and the loop between them."""
 
+import logging
 import sys
 from collections.abc import Callable
 from contextlib import closing
 
-from lakehouse import console
-from lakehouse.errors import ExitCode
+from lakehouse import console, hook, logs
+from lakehouse.clock import machine_clock
+from lakehouse.errors import ExitCode, LakehouseError
 from lakehouse.ingestion.access import Access
+from lakehouse.monitoring import overview
 from lakehouse.monitoring.figures import LakeFigures
 from lakehouse.publishing.database import database
 from lakehouse.settings import Settings
@@ -18,6 +21,8 @@ from lakehouse.watching.cycle import Cycle
 from lakehouse.watching.loop import Watch
 from lakehouse.watching.notify import Notifier
 from lakehouse.watching.signals import Signals
+
+log = logging.getLogger(__name__)
 
 
 def serve(read: Callable[[], Settings], cycles: int | None, *, as_json: bool) -> int:
@@ -42,14 +47,28 @@ def serve(read: Callable[[], Settings], cycles: int | None, *, as_json: bool) ->
             read,
             say,
             on_cycle=print_cycle if as_json else lambda number, cycle: None,
+            on_end=tell_hook,
             maintained_at=lambda settings: lake.read().totals.run_success.get("maintain"),
             notifier=notifier,
         )
         return loop.run(cycles)
 
 
+def tell_hook(settings: Settings, command: str, cycle: Cycle) -> None:
+    """Tell whoever is set that runs fail, that a target of freshness is broken, and that it is over."""
+    if not settings.hook.is_set:
+        return
+    hook.command_ended(settings, command, cycle.outcome, cycle.error)
+    if command == "watch":
+        try:
+            hook.checked(settings, overview.read(settings, machine_clock()).broken)
+        except LakehouseError as error:
+            log.warning("Whether the lake is fresh cannot be told: %s", without_logins(str(error)))
+
+
 def say(line: str) -> None:
-    """A line for a person."""
+    """A line for a person, and for the log."""
+    log.info("%s", without_logins(line), extra=logs.TOLD)
     console.say(without_logins(line), out=sys.stderr)
 
 
