@@ -22,7 +22,8 @@ from lakehouse import __version__
 from lakehouse.clock import machine_clock
 from lakehouse.endings import INTERRUPTED
 from lakehouse.errors import ExitCode, LakehouseError
-from lakehouse.settings import HookSettings, Settings
+from lakehouse.sections import HookSettings
+from lakehouse.settings import Settings
 from lakehouse.text import brief, without_logins
 from lakehouse.wording import counted
 

@@ -22,7 +22,8 @@ from lakehouse.ingestion.source import check_source
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.tables import BRONZE
 from lakehouse.run_context import RunContext, StageReport
-from lakehouse.settings import PUBLIC_API, Settings
+from lakehouse.sections import PUBLIC_API
+from lakehouse.settings import Settings
 from lakehouse.windows import Span, Window
 from lakehouse.wording import counted
 

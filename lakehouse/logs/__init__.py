@@ -14,7 +14,7 @@ from lakehouse.loudness import Loudness
 from lakehouse.text import VisibleFormatter, without_logins
 
 if TYPE_CHECKING:
-    from lakehouse.settings import LogSettings
+    from lakehouse.sections import LogSettings
 
 OURS = logging.getLogger("lakehouse")
 """The logger above those of all our modules. The root logger stays at WARNING: others' notes may hold secrets."""

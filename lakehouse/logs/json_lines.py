@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from lakehouse import console
 from lakehouse.errors import UsageError
-from lakehouse.settings import LogSettings
+from lakehouse.sections import LogSettings
 from lakehouse.text import storable, without_logins
 
 PATIENCE_SECONDS = 5
