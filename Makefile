@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup setup-dbt run dbt test test-all test-fast bench picture lint format lock clean
+.PHONY: help setup setup-dbt setup-airflow run dbt test test-all test-fast bench picture lint format lock clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -73,6 +73,15 @@ DBT ?= build
 		|| $(call SAY,uv could not install requirements/dbt.txt; is PyPI reachable and the disk not full?)
 	@touch $@
 
+setup-airflow: setup .venv-airflow/.ready ## Make Airflow's own environment, for the tests of the DAG
+
+.venv-airflow/.ready: requirements/airflow.txt
+	@echo "installing the locked packages of Airflow, in an environment of its own ..."
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-airflow && $(BIN)/uv pip sync --quiet --require-hashes \
+		--python .venv-airflow/bin/python --build-constraints requirements/build.txt requirements/airflow.txt \
+		|| $(call SAY,uv could not install requirements/airflow.txt; is PyPI reachable and the disk not full?)
+	@touch $@
+
 test: setup ## Set up and run the tests, but for the slow ones
 	$(BIN)/pytest -m "not slow" -n $(WORKERS) --dist worksteal
 
@@ -104,8 +113,8 @@ lock: ## Renew the locked versions and hashes (needs an environment)
 	$(COMPILE) pyproject.toml --extra notebook --group dev --output-file requirements/lock.txt
 	for extra in $(OPTIONAL); do $(COMPILE) pyproject.toml --extra $$extra --constraint requirements/lock.txt \
 		--output-file requirements/$$extra.txt || exit 1; done
-	for name in build uv dbt; do $(COMPILE) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
+	for name in build uv dbt airflow; do $(COMPILE) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 
 clean: ## Remove the environment, caches and the demo's lake; your own lake stays
-	rm -rf .venv .venv-dbt .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis data/demo data/demo.postgres
+	rm -rf .venv .venv-dbt .venv-airflow .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis data/demo data/demo.postgres
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

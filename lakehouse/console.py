@@ -22,6 +22,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from lakehouse import loudness
+from lakehouse.loudness import Loudness
 from lakehouse.text import is_unseen, visible
 
 OK, WARNING, FAILURE, ASIDE = "green", "yellow", "red", "dim"
@@ -38,13 +40,21 @@ SECONDS, MINUTES = "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ"
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
+def is_hushed(out: TextIO) -> bool:
+    """Whether only warnings and errors are wanted there (``--quiet``)."""
+    return loudness.wanted() is Loudness.QUIET and out is sys.stderr
+
+
 def say(*lines: str, out: TextIO | None = None, style: str = "", to: Console | None = None) -> None:
     """Lines of text for a person, by default on stdout; a line break within one is spelt out.
 
     At a terminal a line is broken at its width, between words and never within a command in backquotes. ``to``: the
-    console that draws on that terminal just now.
+    console that draws on that terminal just now. With ``--quiet`` stderr gets what has the style of warnings
+    and failures alone.
     """
     out = out or sys.stdout
+    if is_hushed(out) and style not in (WARNING, FAILURE):
+        return
     for line in lines:
         shown = _fit(line, out)
         if not out.isatty():

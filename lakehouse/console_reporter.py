@@ -1,11 +1,12 @@
 """A run told on stderr: a bar on a terminal, plain lines otherwise, a summary at the end."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from lakehouse import console
+from lakehouse import console, logs
 from lakehouse.ingestion.api import Failure
 from lakehouse.ingestion.bronze import PERIOD_FORM, Response
 from lakehouse.ingestion.coverage import Reason
@@ -15,6 +16,8 @@ from lakehouse.run_context import StageReport
 from lakehouse.run_record import RunObserver, RunReport
 from lakehouse.windows import Span, Window
 from lakehouse.wording import counted
+
+log = logging.getLogger(__name__)
 
 LINES_IN_FULL = 20
 """Failed windows told one by one; thousands of lines would say no more."""
@@ -65,6 +68,11 @@ class ConsoleReporter(RunObserver):
         """Name a window that was given up."""
         self._ended += 1
         self._failures += 1
+        window = {
+            "window_start": f"{failure.window.start:{PERIOD_FORM}}",
+            "window_end": f"{failure.window.end:{PERIOD_FORM}}",
+        }
+        log.warning("window failed", extra={**logs.TOLD, **window, "error": failure.error})
         if self._failures <= LINES_IN_FULL:
             self._bar.say(f"bronze: {failure.window.start:{PERIOD_FORM}} failed: {failure.error}", console.FAILURE)
         self._fetched()
@@ -72,6 +80,9 @@ class ConsoleReporter(RunObserver):
     def retried(self, what: str, error: str, wait: float) -> None:
         """Name a retry."""
         self._retries += 1
+        log.warning(
+            "request retried", extra={**logs.TOLD, "request": what, "error": error, "wait_seconds": round(wait, 1)}
+        )
         self._bar.say(f"bronze: {what} {error}; again in {wait:.1f} s", console.WARNING)
 
     def split(self, window: Window) -> None:
@@ -81,6 +92,7 @@ class ConsoleReporter(RunObserver):
 
     def left_out(self, file: BadFile) -> None:
         """Name a file that holds nothing to land."""
+        log.warning("file left out", extra={**logs.TOLD, "file": file.name, "error": file.reason})
         self._bar.say(f"import: {file.name} left out: {file.reason}", console.WARNING)
 
     def stage_ended(self, report: StageReport) -> None:
@@ -96,7 +108,7 @@ class ConsoleReporter(RunObserver):
     def ended(self, report: RunReport) -> None:
         """Sum up a run of several stages in a table."""
         self.close()
-        if len(report.stages) < 2:
+        if len(report.stages) < 2 or console.is_hushed(self._bar.out):
             return
         kinds = [kind for kind in KINDS if any(stage.counts.get(kind) for stage in report.stages)]
         is_broken = any(stage.status != "ok" for stage in report.stages)

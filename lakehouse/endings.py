@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import ExitCode, LakehouseError
 
 LACKS = (
     (
@@ -60,6 +60,21 @@ def is_interruption(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) or any(
         is_interruption(earlier) for earlier in (error.__cause__, error.__context__) if earlier is not None
     )
+
+
+INTERRUPTED = 130
+"""The exit code of a command that was told to end, as a shell gives it after Ctrl-C."""
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of a command that an error ends."""
+    if is_interruption(error):
+        return INTERRUPTED
+    if isinstance(error, LakehouseError):
+        return error.exit_code
+    loaded = sys.modules.get("lakehouse.spark.session")
+    stopped = loaded.stopped_by_us(error) if loaded else None
+    return int(stopped.exit_code if stopped else ExitCode.FAILED)
 
 
 def advised(text: str) -> str:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lakehouse import run_record
+from lakehouse import endings, logs, run_record
 from lakehouse.clock import machine_clock
 from lakehouse.history import restore, states
 from lakehouse.ingestion import bronze_job, ingest
@@ -64,17 +64,37 @@ class Run:
         A call that is refused before its first stage has done anything leaves none.
         """
         session.check()
-        with locked(self.settings), self._spark:
+        with logs.run(self.report.run_id, self.command), self._logged(), locked(self.settings), self._spark:
             self.context = run_record.prepare(
                 self.settings, self._spark, self.report.run_id, self.observer, accept_loss=self.accept_loss
             )
-            with run_record.kept(self.context, self.report, self._started_at, self.clock):
-                yield
+            self.observer.run_began(self.report, self._started_at)
+            try:
+                with run_record.kept(self.context, self.report, self._started_at, self.clock):
+                    yield
+            finally:
+                self.observer.run_ended(self.report)
+
+    @contextmanager
+    def _logged(self) -> Iterator[None]:
+        """The run's begin and end in the log."""
+        log.info("run %s begins in %s", self.report.run_id, self.settings.root)
+        try:
+            yield
+        except BaseException as error:
+            code = int(endings.exit_code(error))
+            said = {"error": endings.sentence(error), "exit_code": code, "lake_version": self.report.lake_version}
+            log.error("run failed", extra={**logs.TOLD, **said})
+            raise
+        log.info("run ended", extra={**logs.TOLD, "exit_code": 0, "lake_version": self.report.lake_version})
 
     def stage(
-        self, work: Callable[[], StageReport], so_far: Callable[[], StageReport | None] = lambda: None
+        self, name: str, work: Callable[[], StageReport], so_far: Callable[[], StageReport | None] = lambda: None
     ) -> StageReport:
         """Do one stage, timed and reported; of one that stops, what it has come to ``so_far``."""
+        self.observer.stage_started(name)
+        logs.stage(name)
+        log.info("stage begins", extra=logs.TOLD)
         began = time.perf_counter()
         try:
             done = work()
@@ -82,11 +102,15 @@ class Run:
             reached = stopped.report if isinstance(stopped, GateError) else so_far()
             if reached is not None:
                 seconds = time.perf_counter() - began
-                self.report.stages.append(replace(reached, status="failed", seconds=seconds))
+                reached = replace(reached, status="failed", seconds=seconds)
+                self.report.stages.append(reached)
+            self.observer.stage_failed(name, reached, stopped)
             raise
         done = replace(done, seconds=time.perf_counter() - began)
         self.report.stages.append(done)
         self.observer.stage_ended(done)
+        said = {"table_version": done.version, "counts": dict(done.counts), "seconds": round(done.seconds, 3)}
+        log.info("stage ended", extra={**logs.TOLD, **said})
         return done
 
     def fetch(self, start: datetime | None, end: datetime | None, *, force: bool = False) -> StageReport:
@@ -100,7 +124,7 @@ class Run:
             )
 
         try:
-            return self.stage(work, load.report)
+            return self.stage("bronze", work, load.report)
         finally:
             self.report.lake_clock, self.report.failures = load.lake_clock, load.failures
 
@@ -109,7 +133,7 @@ class Run:
         self.observer.stage_began("import")
         load = self._bronze_load("import")
         try:
-            return self.stage(lambda: bronze_job.import_files(load, paths, source, received_at), load.report)
+            return self.stage("import", lambda: bronze_job.import_files(load, paths, source, received_at), load.report)
         finally:
             self.report.bad_files = load.bad_files
 
@@ -126,14 +150,15 @@ class Run:
         if "silver" in wanted:
             self.observer.stage_began("silver")
             done[SILVER.name] = self.stage(
-                lambda: silver_job.build_silver(self.context, full=full, contract=quarantine.contract(self.settings))
+                "silver",
+                lambda: silver_job.build_silver(self.context, full=full, contract=quarantine.contract(self.settings)),
             )
         if "gold" in wanted:
             self.observer.stage_began("gold")
             for model in MODELS:
                 upstream = done.get(model.source.name)
                 build = partial(gold_job.build_model, self.context, model, full=full, upstream=upstream)
-                done[model.table.name] = self.stage(build)
+                done[model.table.name] = self.stage(model.stage, build)
         if "export" in wanted:
             self.publish(full=full)
 
@@ -146,9 +171,10 @@ class Run:
         self.observer.stage_began("export")
         resolved = None if state is None else states.resolve_version(self.settings, state)
         return self.stage(
+            "export",
             lambda: export.publish(
                 self.context, self.settings, version=version, state=resolved, full=full, repair=repair
-            )
+            ),
         )
 
     def restore(self, name: str) -> None:
@@ -156,7 +182,7 @@ class Run:
         self.observer.stage_began("restore")
         state = restore.checked(self.settings, name)
         for table in each(restore.restored(state), self.observer.progress, "restore", "table"):
-            self.stage(partial(restore.restore_table, self.context, state, table))
+            self.stage(f"{restore.STAGE} {table.name}", partial(restore.restore_table, self.context, state, table))
 
     def maintain(self) -> None:
         """Every table compacted and vacuumed inside the retention that is set."""
@@ -164,7 +190,7 @@ class Run:
         if days is not None:
             log.warning("Versions older than %d days are given up (retention.days); releases stay.", days)
         for table in each(TABLES, self.observer.progress, "maintain", "table"):
-            self.stage(partial(self._maintained, table))
+            self.stage(f"maintain {table.name}", partial(self._maintained, table))
 
     def _maintained(self, table: Table) -> StageReport:
         before = self.context.snapshot(table)
@@ -177,10 +203,11 @@ class Run:
             "bytes_removed": done.goes,
         }
         version = now.version if now.version != before.version else None
-        return StageReport(f"maintain {table.name}", version, counts, {table.name: before.version})
+        reads = {table.name: before.version}
+        return StageReport(f"maintain {table.name}", version, counts, reads, writes={table.name: version})
 
     def replay_quarantine(self) -> StageReport:
         """Silver once more for the responses that have records in quarantine, by the rules of now."""
         self.observer.stage_began("silver")
         contract = quarantine.contract(self.settings)
-        return self.stage(lambda: silver_job.build_silver(self.context, replay=True, contract=contract))
+        return self.stage("silver", lambda: silver_job.build_silver(self.context, replay=True, contract=contract))

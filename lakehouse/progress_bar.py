@@ -36,6 +36,8 @@ class ProgressBar:
 
     def show(self, what: str, done: int, total: int | None, described: str) -> None:
         """Show how far work is, in the caller's words; without a terminal a line, when it is time for the next one."""
+        if console.is_hushed(self.out):
+            return
         now = self._timer()
         if what != self._what:
             self._what, self._began, self._last_line = what, now, now

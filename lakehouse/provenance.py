@@ -27,6 +27,6 @@ def code_version() -> str:
 
 
 def settings_hash(settings: Settings) -> str:
-    """SHA-256 of the settings without secrets, 16 digits: the same settings, the same hash."""
-    plain = settings.model_dump_json(exclude={"postgres": True})
+    """SHA-256 of the settings that data can depend on, without secrets, 16 digits: the same settings, the same hash."""
+    plain = settings.model_dump_json(exclude=dict.fromkeys(("postgres", "lineage", "hook", "log"), True))
     return hashlib.sha256(plain.encode()).hexdigest()[:16]

@@ -20,7 +20,8 @@ class StageReport:
     """What a stage did. ``version`` is the one it wrote, None when there was nothing to write.
 
     ``account`` is what the stage knows of its table's progress, for runs that leave no commit to say it. ``outcome``
-    says what there is now, where that is no version.
+    says what there is now, where that is no version. ``writes`` names the tables of the lake that the stage keeps, each
+    with the version that it wrote, None when there was nothing to write.
     """
 
     stage: str
@@ -32,6 +33,7 @@ class StageReport:
     status: str = "ok"
     account: str | None = None
     outcome: str | None = None
+    writes: Mapping[str, int | None] = field(default_factory=dict)
 
 
 class GateError(QualityError):

@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any
 
 from lakehouse import endings
-from lakehouse.errors import UsageError
+from lakehouse.errors import ExitCode, UsageError
 from lakehouse.ingestion.api import Failure
+from lakehouse.ingestion.bronze import Response
 from lakehouse.ingestion.bronze_job import LoadObserver
 from lakehouse.ingestion.ingest import BadFile
 from lakehouse.lake import damage, delta_log, losses
@@ -21,6 +22,7 @@ from lakehouse.run_context import RunContext, StageReport
 from lakehouse.settings import Settings
 from lakehouse.spark.opening import SessionOpener
 from lakehouse.text import without_logins
+from lakehouse.windows import Window
 
 
 @dataclass
@@ -31,6 +33,7 @@ class RunReport:
     command: str
     status: str = "ok"
     error: str | None = None
+    exit_code: int = ExitCode.OK
     lake_version: int | None = None
     lake_clock: datetime | None = None
     stages: list[StageReport] = field(default_factory=list)
@@ -58,6 +61,7 @@ class RunReport:
                     "version": stage.version,
                     "counts": dict(stage.counts),
                     "reads": dict(stage.reads),
+                    "writes": dict(stage.writes),
                     "seconds": round(stage.seconds, 3),
                 }
                 for stage in self.stages
@@ -78,6 +82,18 @@ class RunReport:
 class RunObserver(LoadObserver):
     """Notified of what a run does; the base does nothing."""
 
+    def received(self, response: Response) -> None:
+        """A response came."""
+
+    def failed(self, failure: Failure) -> None:
+        """A window was given up."""
+
+    def retried(self, what: str, error: str, wait: float) -> None:
+        """An attempt failed; the next follows after ``wait`` seconds."""
+
+    def split(self, window: Window) -> None:
+        """A window is asked in two halves."""
+
     def tables_missing(self, root: str, count: int) -> None:
         """The lake lacks this many tables, which are going to be created."""
 
@@ -86,6 +102,37 @@ class RunObserver(LoadObserver):
 
     def stage_ended(self, report: StageReport) -> None:
         """A stage ended well."""
+
+    def run_began(self, report: RunReport, started_at: datetime) -> None:
+        """The lake is locked and its tables are there."""
+
+    def stage_started(self, stage: str) -> None:
+        """One of the stages that ``stage_began`` announced starts: Gold has one per table."""
+
+    def stage_failed(self, stage: str, reached: StageReport | None, error: BaseException) -> None:
+        """A stage stopped; ``reached`` is what it has come to, None where it cannot say."""
+
+    def run_ended(self, report: RunReport) -> None:
+        """The run is over and, unless it was refused before it did anything, recorded."""
+
+
+class Observers(RunObserver):
+    """Tells several observers, in the order given, whatever one is told."""
+
+    def __init__(self, *observers: RunObserver) -> None:
+        self.observers = observers
+
+
+def _tell_each(method: str) -> Callable[..., None]:
+    def tell(self: Observers, *arguments: Any, **named: Any) -> None:
+        for observer in self.observers:
+            getattr(observer, method)(*arguments, **named)
+
+    return tell
+
+
+for _method in (name for name in dir(RunObserver) if not name.startswith("_")):
+    setattr(Observers, _method, _tell_each(_method))
 
 
 def new_run_id(started_at: datetime) -> str:
@@ -138,6 +185,7 @@ def kept(context: RunContext, report: RunReport, started_at: datetime, clock: Ca
     except BaseException as error:
         report.status = "failed"
         report.error = without_logins(endings.sentence(error))
+        report.exit_code = endings.exit_code(error)
         if isinstance(error, UsageError) and report.is_untouched:
             raise  # refused before anything was done: that is no run
         try:
@@ -157,6 +205,7 @@ def _append_row(context: RunContext, report: RunReport, started_at: datetime, fi
         "command": report.command,
         "status": report.status,
         "error": report.error,
+        "exit_code": report.exit_code,
         "code_version": context.code_version,
         "settings_hash": context.settings_hash,
         "lake_clock": report.lake_clock,

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Annotated, Any, ClassVar, Literal, get_origin
+from typing import Any, ClassVar, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,86 +20,23 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from lakehouse import __version__, resources, roots
+from lakehouse import resources, roots
 from lakehouse.errors import UsageError
+from lakehouse.sections import (
+    ApiSettings,
+    FetchSettings,
+    FreshnessSettings,
+    HookSettings,
+    LineageSettings,
+    LogSettings,
+    PostgresSettings,
+    QualitySettings,
+    RetentionSettings,
+    WatchSettings,
+)
 
 PREFIX = "LAKEHOUSE_"
-PUBLIC_API = "https://api.carbonintensity.org.uk"
-SECRETS = ("postgres.url", "postgres.owner_url")
-LONGEST_HOURS = 24 * 36_500.0
-"""A century: beyond it no time can be reckoned with."""
-
-
-class Section(BaseModel):
-    """A group of settings: fixed once read, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
-
-
-class ApiSettings(Section):
-    """How the API is asked."""
-
-    url: str = PUBLIC_API
-    contact: str = Field("", description="Who to write to; goes into the User-Agent")
-    concurrency: Annotated[int, Field(ge=1, le=50)] = 5
-    requests_per_second: Annotated[float, Field(ge=0)] = Field(5.0, description="0 switches the limit off")
-    attempts: Annotated[int, Field(ge=1, le=20)] = 3
-    connect_timeout_seconds: Annotated[float, Field(gt=0)] = 5.0
-    read_timeout_seconds: Annotated[float, Field(gt=0)] = Field(15.0, description="Without a byte")
-    attempt_timeout_seconds: Annotated[float, Field(gt=0)] = 20.0
-    window_half_hours: Annotated[int, Field(ge=1, le=673)] = Field(673, description="673 is 14 days")
-    max_body_mib: Annotated[float, Field(gt=0)] = Field(32.0, description="About 7 times a 14-day answer")
-    give_up_after: Annotated[int, Field(ge=1)] = Field(5, description="Failed windows in a row")
-
-    @property
-    def is_public(self) -> bool:
-        """Whether this is the API itself: its clock is the machine's, nobody needs to be asked."""
-        return self.url.rstrip("/") == PUBLIC_API
-
-    @property
-    def user_agent(self) -> str:
-        """The User-Agent header: product, version and contact."""
-        return f"carbon-lakehouse/{__version__}" + (f" ({self.contact})" if self.contact else "")
-
-
-class FetchSettings(Section):
-    """Which half-hours are asked again."""
-
-    refetch_horizon_hours: Annotated[float, Field(ge=0, le=LONGEST_HOURS)] = Field(
-        48.0, description="A half-hour received younger than this may have been revised since"
-    )
-    empty_retry_hours: Annotated[float, Field(ge=0, le=LONGEST_HOURS)] = Field(
-        24.0, description="A hole older than the horizon is asked again this often at most"
-    )
-    landing_mib: Annotated[float, Field(gt=0)] = Field(64.0, description="Bodies held before a commit")
-
-
-class QualitySettings(Section):
-    """What stops a stage before it writes anything."""
-
-    contract: Literal["evolve", "freeze"] = Field(
-        "evolve", description="What a field or fuel that nobody knew does: kept beside the rest, or stop"
-    )
-    fail: tuple[str, ...] = Field((), description="Names of rules that stop the stage when one record breaks them")
-    max_deleted_share: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.1, description="Share of a table's rows, in PostgreSQL too, that one run may delete without --accept-loss"
-    )
-
-
-class RetentionSettings(Section):
-    """How long versions of the tables stay readable."""
-
-    days: Annotated[int, Field(ge=7, le=36500)] | None = Field(
-        None, description="None: for ever. A number gives older versions up with the next `lakehouse maintain`"
-    )
-
-
-class PostgresSettings(Section):
-    """Where the daily table is published; no URL means the embedded server."""
-
-    url: SecretStr | None = None
-    owner_url: SecretStr | None = Field(None, description="For migrations; default: the same URL")
-    password_file: Path | None = None
+SECRETS = ("postgres.url", "postgres.owner_url", "hook.url")
 
 
 class Settings(BaseSettings):
@@ -116,7 +53,12 @@ class Settings(BaseSettings):
     fetch: FetchSettings = FetchSettings()
     quality: QualitySettings = QualitySettings()
     retention: RetentionSettings = RetentionSettings()
+    watch: WatchSettings = WatchSettings()
+    freshness: FreshnessSettings = FreshnessSettings()
+    hook: HookSettings = HookSettings()
+    log: LogSettings = LogSettings()
     postgres: PostgresSettings = PostgresSettings()
+    lineage: LineageSettings = LineageSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -141,9 +83,13 @@ class Settings(BaseSettings):
 
     @property
     def embedded_data(self) -> Path:
-        """Where the embedded PostgreSQL keeps its data: beside the root."""
+        """Where the embedded PostgreSQL keeps its data."""
+        return self.beside(".postgres")
+
+    def beside(self, ending: str) -> Path:
+        """A place on this machine beside the root, named after it; of an object store, beside ``data/lake``."""
         lake = Path(self.root) if self.is_local else Path("data/lake").absolute()
-        return lake.with_name(lake.name + ".postgres")
+        return lake.with_name(lake.name + ending)
 
 
 def load(overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -206,6 +152,11 @@ def set_variable(name: str, value: str) -> None:
     glibc guards nothing there.
     """
     os.environ[name] = value
+
+
+def take_variable(name: str) -> str | None:
+    """The value of a variable that is meant for this process alone; those that it starts do not see it."""
+    return os.environ.pop(name, None)
 
 
 @contextmanager
@@ -274,8 +225,10 @@ def _sentence(error: ValidationError, flags: Mapping[str, Any], files: Mapping[P
     key, origin = ".".join(names), _origin(names, flags, files)
     if first["type"] == "extra_forbidden":
         return f"The setting {key} does not exist, but {origin} has it; see the README's list."
+    if first["type"] == "value_error":  # settings that contradict each other, said whole
+        return f"{first['msg'].removeprefix('Value error, ')}; correct {origin}."
     wanted = first["msg"].replace("Input should", "it should").split(", unable")[0]
-    given = "" if names[:1] == ("postgres",) else f", not {first['input']!r}"
+    given = "" if names[:1] in (("postgres",), ("hook",)) else f", not {first['input']!r}"
     return f"The setting {key} is wrong in {origin}: {wanted}{given}."
 
 
@@ -288,6 +241,9 @@ def _origin(names: Sequence[str], flags: Mapping[str, Any], files: Mapping[Path,
         variable = (PREFIX + "__".join(names[:depth])).upper()
         if variable in variables:
             return f"the environment variable {variables[variable]}"
+    section = (PREFIX + "__".join(names) + "__").upper()
+    if inside := next((variables[name] for name in sorted(variables) if name.startswith(section)), None):
+        return f"the environment variable {inside}"
     return next((str(file) for file, values in files.items() if _says(values, names)), "its default")
 
 

@@ -20,7 +20,7 @@ pytest_plugins = [
     f"tests.support.{module}"
     for module in (
         *("postgres_fixtures", "lakes", "export_fixtures", "revised_lake", "api_fixtures"),
-        *("autumn_lake", "browser"),
+        *("autumn_lake", "browser", "calls"),
     )
 ]
 
@@ -53,8 +53,10 @@ def no_settings_of_the_users() -> None:
 
 @pytest.fixture(scope="session")
 def spark(no_settings_of_the_users: None) -> Iterator[SparkSession]:
-    """The one session of this process, built from the real spark-defaults.conf."""
+    """The one session of this process, built from the real spark-defaults.conf; its JVM does many runs."""
+    session.is_long_lived = True
     opened = session.open_session(ONE_TASK)
+    session.is_long_lived = False
     yield opened
     opened.stop()
 

@@ -6,23 +6,25 @@ Commands that need Spark import it when they run, so that the others answer at o
 import gc
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
-from lakehouse import __version__, endings, interrupts
+from lakehouse import __version__, endings, interrupts, logs, loudness
 
 # isort: off (in the order of --help)
-from lakehouse.cli import inspecting, releasing, running, services
-from lakehouse.cli.options import app, given, help_alone
+from lakehouse.cli import inspecting, operating, releasing, running, services
+from lakehouse.cli.options import Quiet, Verbose, app, given, help_alone, say
 from lakehouse.errors import ExitCode, LakehouseError
-from lakehouse.text import VisibleFormatter, visible, without_logins
+from lakehouse.loudness import Loudness
+from lakehouse.text import visible, without_logins
 from lakehouse.wording import in_one_line
 
-__all__ = ["app", "exit_code", "inspecting", "main", "releasing", "running", "services"]
-INTERRUPTED = 130
+__all__ = ["app", "exit_code", "inspecting", "main", "operating", "releasing", "running", "services"]
+log = logging.getLogger(__name__)
+
 SENTENCE = "interrupted; what was committed stays, and the same command goes on from there."
 
 
@@ -38,6 +40,8 @@ def common(
     root: Annotated[str | None, typer.Option(help="The lake: a path or s3a://...")] = None,
     env: Annotated[str | None, typer.Option(help="Which conf/ENV.toml to use.")] = None,
     debug: Annotated[bool, typer.Option(help="Show the stack trace of an unexpected error.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -45,6 +49,7 @@ def common(
     """Flags of every command."""
     given.flags = {key: value for key, value in (("root", root), ("env", env)) if value is not None}
     given.debug = debug
+    say(quiet=quiet, verbose=verbose)
     help_alone(context)
 
 
@@ -56,22 +61,11 @@ def job(command: str) -> None:
     main([command, *sys.argv[1:]])
 
 
-class _Warnings(logging.Handler):
-    """Prints warnings on stderr, harmlessly and coloured at a terminal."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print one, above the bar where one is drawn."""
-        from lakehouse import console
-
-        for line in VisibleFormatter("warning: %(message)s").format(record).split("\n"):
-            console.say(line, out=sys.stderr, style=console.WARNING)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with the contract's exit code."""
     gc.freeze()  # what has been imported stays: the collector passes it over
     interrupts.treat_alike()
-    logging.lastResort = _Warnings(logging.WARNING)  # what prints warnings as long as nobody has set logging up
+    logs.to_terminal()
     code = exit_code(list(sys.argv[1:] if arguments is None else arguments))
     gc.freeze()  # the process ends: nothing needs to be looked through once more
     sys.exit(code)
@@ -82,22 +76,40 @@ def exit_code(arguments: list[str]) -> int:
 
     Every mistake is one sentence on stderr and, with ``--json``, one document on stdout, which nothing else is on.
     """
-    given.found = {}
+    given.clear()
+    loudness.choose(Loudness.NORMAL)
+    logs.say_as_wanted()
     code, sentence = _done(arguments)
-    if sentence is None:
-        return code
-    sentence = without_logins(sentence)
+    if sentence is not None:
+        sentence = without_logins(sentence)
+        _tell(sentence, code, as_json=_wants_json(arguments))
+    if given.afterwards is not None:
+        _do_afterwards(given.afterwards, code, sentence)
+    return code
+
+
+def _tell(sentence: str, code: int, *, as_json: bool) -> None:
+    if not given.is_run:
+        log.error(sentence, extra={**logs.TOLD, "exit_code": int(code)})
     if sys.stderr.isatty():
         from lakehouse import console
 
         console.say(f"error: {sentence}", out=sys.stderr, style=console.FAILURE)
     else:
         print(f"error: {visible(sentence)}", file=sys.stderr)
-    if _wants_json(arguments):
+    if as_json:
         from lakehouse import console
 
         console.print_json({**given.found, "status": "failed", "error": sentence, "exit_code": int(code)})
-    return code
+
+
+def _do_afterwards(tell: Callable[[int, str | None], None], code: int, sentence: str | None) -> None:
+    """Tell the hook; whatever becomes of that, the command has ended as it did."""
+    sys.stdout.flush()
+    try:
+        tell(code, sentence)
+    except KeyboardInterrupt:
+        log.warning("The hook was broken off; the next run tries again.")
 
 
 def _wants_json(arguments: list[str]) -> bool:
@@ -109,18 +121,18 @@ def _done(arguments: list[str]) -> tuple[int, str | None]:
     """Run a command: its exit code and, of a failure, the sentence."""
     try:
         code = int(app(arguments, standalone_mode=False, prog_name="lakehouse") or 0)
-        if code == INTERRUPTED:  # typer has made this of Ctrl-C
+        if code == endings.INTERRUPTED:  # typer has made this of Ctrl-C
             raise KeyboardInterrupt
         return code, None
     except typer.Exit as leaving:
         return int(leaving.exit_code), None
     except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED, SENTENCE
+        return endings.INTERRUPTED, SENTENCE
     except BrokenPipeError:
         sys.stderr.close()
         return ExitCode.OK, None
     except Exception as error:  # noqa: BLE001 (whatever it is, it is told in one sentence)
-        return (INTERRUPTED, SENTENCE) if endings.is_interruption(error) else _failed(error)
+        return (endings.INTERRUPTED, SENTENCE) if endings.is_interruption(error) else _failed(error)
 
 
 def _failed(error: Exception) -> tuple[int, str]:

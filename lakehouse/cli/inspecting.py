@@ -8,7 +8,7 @@ import typer
 
 from lakehouse.cli import completion
 from lakehouse.cli.options import LOOK, SERVE, At, AtNumber, Force, From, Json, To, chosen, command, day, given, waiting
-from lakehouse.errors import QualityError, UsageError
+from lakehouse.errors import LakehouseError, QualityError, UsageError
 from lakehouse.windows import parse_day
 from lakehouse.wording import counted
 
@@ -74,36 +74,42 @@ def gaps(start: From = None, end: To = None, as_json: Json = False) -> None:
         console.remark(f"{responses} {have} not gone into Silver yet, so their regions were not looked at.")
 
 
-@command("status", LOOK, example="lakehouse status")
-def status(as_json: Json = False) -> None:
-    """Show the lake's version, its tables and its last run."""
-    from lakehouse import console
-    from lakehouse.history import status as status_page
+@command("status", LOOK, example="lakehouse status --check")
+def status(
+    check: Annotated[
+        bool, typer.Option("--check", help="For monitors: exit code 3 when a freshness target is broken.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="With --check: exit code 1 when there is a warning.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show how fresh and how complete the lake is, its tables, its last runs, and what PostgreSQL has."""
+    if strict and not check:
+        raise UsageError("--strict says how --check judges; give both.")
+    from lakehouse import console, hook
+    from lakehouse.clock import machine_clock
+    from lakehouse.monitoring import overview, rendering
+    from lakehouse.monitoring.overview import Level
 
-    found = status_page.status(chosen())
-    if as_json:
-        console.print_json(found)
-        return
-    console.remark(f"lake at {found['root']}")
-    last = found["last_run"]
-    if last is None:
-        console.remark("no run yet; begin with: `lakehouse run`")
-    else:
-        console.remark(
-            f"lake version {last['lake_version']}, run {last['run_id']} ({last['command']}: {last['status']}"
-            f"{', ' + last['error'] if last['error'] else ''}), {console.text(last['finished_at'])}",
-            style=console.OK if last["status"] == "ok" else console.FAILURE,
-        )
-    shown = [{k: v for k, v in row.items() if k != "lost_files"} for row in found["tables"]]
-    console.print_rows(shown, counts=("rows", "files"), sizes=("bytes",))
-    for row in found["tables"]:
-        if row["lost_files"]:
-            is_source = row["table"].startswith(("bronze.", "ops."))
-            cure = "bring them back from a backup" if is_source else "the next run builds the table anew"
-            console.remark(
-                f"{row['table']} has lost {len(row['lost_files'])} of its {row['files']} data files; {cure}.",
-                style=console.FAILURE,
-            )
+    settings = chosen()
+    found = overview.read(settings, machine_clock())
+    if check:
+        given.afterwards = lambda code, sentence: hook.checked(settings, found.broken)
+    given.found = found.as_dict()
+    told = {
+        level: "; ".join(each.sentence for each in found.findings if each.level is level)
+        for level in (Level.BROKEN, Level.WARNING)
+    }
+    fails = check and bool(told[Level.BROKEN] or (strict and told[Level.WARNING]))
+    if not as_json:
+        rendering.tell(found)
+    elif not fails:
+        console.print_json(given.found)
+    if fails and told[Level.BROKEN]:
+        raise QualityError(f"{told[Level.BROKEN]}.")
+    if fails:
+        raise LakehouseError(f"{told[Level.WARNING]}.")
 
 
 @command("history", LOOK, example="lakehouse history gold.carbon_intensity_daily --limit 5")

@@ -1,16 +1,20 @@
 """What the commands share: the application, flags that stand before a command, and how arguments are read."""
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
 
+from lakehouse import logs, loudness
 from lakehouse.cli import completion
 from lakehouse.errors import ExitCode, UsageError
+from lakehouse.loudness import Loudness
 from lakehouse.windows import parse_day
 
 if TYPE_CHECKING:
@@ -28,7 +32,8 @@ RUN, LOOK, KEEP, SERVE, OPERATE = (
 )
 """The groups of commands in the help, in this order."""
 EVERYWHERE = """\
---root, --env and --debug stand before the command: `lakehouse --root data/demo status`. Most commands take --json: one
+--root, --env and --debug stand before the command: `lakehouse --root data/demo status`. Every command takes --quiet and
+--verbose, most commands take --json: one
 JSON document on stdout. Days are UTC days; --to is exclusive. `lakehouse COMMAND -h` tells the rest."""
 
 
@@ -69,9 +74,49 @@ app = typer.Typer(
 )
 
 
+Quiet = Annotated[bool, typer.Option("--quiet", help="On stderr only warnings and errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="On stderr also what goes on inside.")]
+
+
 def command(name: str, panel: str | None = None, *, example: str, group: typer.Typer = app) -> Callable[[F], F]:
-    """Declare a command: the group in which the help shows it, and an example that ends its own help."""
-    return group.command(name, rich_help_panel=panel, epilog=f"\b\nExample:\n  {example}")
+    """Declare a command: the group in which the help shows it, and an example that ends its own help.
+
+    Each takes ``--quiet`` and ``--verbose``, which may stand before it as well.
+    """
+
+    def declared(work: F) -> F:
+        @wraps(work)
+        def loud(*, quiet: bool = False, verbose: bool = False, **arguments: Any) -> Any:
+            logs.command(name)
+            say(quiet=quiet, verbose=verbose)
+            return work(**arguments)
+
+        taken = inspect.signature(work)
+        more = {"quiet": Quiet, "verbose": Verbose}
+        flags = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=more[name])
+            for name in more
+        ]
+        loud.__annotations__ = {**work.__annotations__, **more}
+        loud.__signature__ = taken.replace(parameters=[*taken.parameters.values(), *flags])  # type: ignore[attr-defined]  # which inspect reads
+        group.command(name, rich_help_panel=panel, epilog=f"\b\nExample:\n  {example}")(loud)
+        return work
+
+    return declared
+
+
+def say(*, quiet: bool, verbose: bool) -> None:
+    """Say as much on stderr in this call as these flags want; without one as before.
+
+    Raises:
+        UsageError: they contradict each other, or a flag before the command.
+    """
+    for is_given, wanted in ((quiet, Loudness.QUIET), (verbose, Loudness.VERBOSE)):
+        if is_given and loudness.wanted() not in (wanted, Loudness.NORMAL):
+            raise UsageError("--quiet and --verbose contradict each other; give one of them.")
+        if is_given:
+            loudness.choose(wanted)
+            logs.say_as_wanted()
 
 
 def help_alone(context: typer.Context) -> None:
@@ -109,27 +154,38 @@ class _Given:
         self.debug = False
         self.found: Mapping[str, Any] = {}
         """What a command that fails says with ``--json`` beside that."""
+        self.is_run = False
+        """Whether the command is a run, which logs its own end."""
+        self.afterwards: Callable[[int, str | None], None] | None = None
+        """Called with the exit code and the sentence of an error when both have been told: the hook."""
+
+    def clear(self) -> None:
+        """Begin another call in this process."""
+        self.found, self.is_run, self.afterwards = {}, False, None
 
 
 given = _Given()
 
 
 def chosen(**more: Any) -> "Settings":
-    """The settings of this call."""
+    """The settings of this call; the log file that they name is open from now on."""
     from lakehouse import settings  # more than half of what --help would take, which reads none
 
-    return settings.load({**given.flags, **more})
+    found = settings.load({**given.flags, **more})
+    logs.open_file(found.log)
+    return found
 
 
 def recorded(command: str, work: "Callable[[Run], object]", *, as_json: bool, accept_loss: bool = False) -> None:
     """Do something as a run: locked, told, and recorded in ``ops.runs``."""
     read = chosen()
-    from lakehouse import console
+    from lakehouse import console, hook, lineage
     from lakehouse.console_reporter import ConsoleReporter
     from lakehouse.pipeline import Run
 
     reporter = ConsoleReporter()
-    started = Run(read, command, reporter, accept_loss=accept_loss)
+    started = Run(read, command, lineage.observed(read, reporter), accept_loss=accept_loss)
+    given.is_run, given.afterwards = True, partial(hook.command_ended, read, command)
     try:
         with started.recorded():
             work(started)

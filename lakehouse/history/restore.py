@@ -63,7 +63,8 @@ def restore_table(context: RunContext, state: LakeVersion, table: Table) -> Stag
         is_whole=True,
         values=table.beside_key,
     )
-    return StageReport(f"{STAGE} {table.name}", version, counted.counts(), {table.name: now.version})
+    reads, writes = {table.name: now.version}, {table.name: version}
+    return StageReport(f"{STAGE} {table.name}", version, counted.counts(), reads, writes=writes)
 
 
 def set_back(context: RunContext) -> list[str]:

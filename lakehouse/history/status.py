@@ -6,34 +6,36 @@ from typing import Any
 
 from lakehouse.errors import UsageError
 from lakehouse.lake import commits, delta_log
+from lakehouse.lake.delta_log import Snapshot
+from lakehouse.lake.pinned import Tables
 from lakehouse.lake.tables import RUNS, TABLES, Table, by_name
 from lakehouse.settings import Settings
 
 
-def status(settings: Settings) -> dict[str, Any]:
+def of_tables(tables: Tables) -> dict[str, Any]:
     """The lake at a glance: its version, its tables, its last run.
 
     ``lost_files`` of a table are those data files of its newest version that are gone, or not of their size.
     """
-    tables = []
+    rows = []
     for table in TABLES:
-        snapshot = delta_log.open_table(settings.path(table.path))
+        snapshot = tables.open(table)
         totals = snapshot.totals() if snapshot else {"rows": 0, "files": 0, "bytes": 0}
         lost = list(snapshot.lost_files) if snapshot else []
-        tables.append(
+        rows.append(
             {"table": table.name, "version": snapshot.version if snapshot else None, **totals, "lost_files": lost}
         )
-    return {"root": settings.root, "tables": tables, "last_run": last_run(settings)}
+    return {"root": tables.root, "tables": rows, "last_run": _last_run(tables.open(RUNS))}
 
 
 def last_run(settings: Settings) -> dict[str, Any] | None:
     """The newest row of ``ops.runs``, None before the first run."""
-    snapshot = delta_log.open_table(settings.path(RUNS.path))
-    if snapshot is None:
-        return None
+    return _last_run(delta_log.open_table(settings.path(RUNS.path)))
+
+
+def _last_run(runs: Snapshot | None) -> dict[str, Any] | None:
     columns = ["lake_version", "run_id", "command", "status", "error", "finished_at", "versions"]
-    rows = snapshot.rows(columns).to_pylist()
-    newest = max(rows, key=lambda row: row["lake_version"], default=None)
+    newest = next(iter(runs.newest_rows(columns, "lake_version", 1)), None) if runs else None
     return {**newest, "versions": dict(newest["versions"])} if newest else None
 
 

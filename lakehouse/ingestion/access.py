@@ -6,7 +6,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from lakehouse.errors import UsageError
 from lakehouse.ingestion.source import checked_url, is_host, is_loopback
-from lakehouse.settings import ApiSettings
+from lakehouse.sections import ApiSettings
 from lakehouse.text import is_storable
 
 if TYPE_CHECKING:

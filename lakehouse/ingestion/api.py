@@ -27,7 +27,7 @@ from lakehouse.ingestion.bronze import (
 from lakehouse.ingestion.retries import RefusedError, TransientError, check_status, proxy_refusal, wait_after
 from lakehouse.ingestion.source import Clock, Source, checked_url, clock_of, simulator
 from lakehouse.ingestion.unpacking import Body
-from lakehouse.settings import PUBLIC_API, ApiSettings
+from lakehouse.sections import PUBLIC_API, ApiSettings
 from lakehouse.text import brief, decoded
 from lakehouse.windows import Window
 

@@ -22,7 +22,8 @@ from lakehouse.ingestion.source import check_source
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.tables import BRONZE
 from lakehouse.run_context import RunContext, StageReport
-from lakehouse.settings import PUBLIC_API, Settings
+from lakehouse.sections import PUBLIC_API
+from lakehouse.settings import Settings
 from lakehouse.windows import Span, Window
 from lakehouse.wording import counted
 
@@ -75,7 +76,8 @@ class BronzeLoad:
         """What has been written by now; None when there was nothing to write with yet."""
         if self._writer is None:
             return None
-        return StageReport(self.stage, self._writer.version, self._writer.counts(), {BRONZE.name: self._read_version})
+        reads, version = {BRONZE.name: self._read_version}, self._writer.version
+        return StageReport(self.stage, version, self._writer.counts(), reads, writes={BRONZE.name: version})
 
     def _append(self, responses: pa.Table, commit: Commit) -> int:
         """One commit of Bronze rows, in one file.

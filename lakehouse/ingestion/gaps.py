@@ -85,10 +85,17 @@ def find(settings: Settings, start: datetime | None, end: datetime | None) -> Ga
     return of_tables(Tables(settings.root), start, end, machine_clock())
 
 
-def of_tables(tables: Tables, start: datetime | None, end: datetime | None, machine: datetime) -> GapReport:
+def of_tables(
+    tables: Tables,
+    start: datetime | None,
+    end: datetime | None,
+    machine: datetime,
+    known: FetchHistory | None = None,
+) -> GapReport:
     """The gaps of ``[start, end)``; by default of the lake's range: from the oldest half-hour asked for to now.
 
-    ``machine``: what the machine's clock says, or said when tables that are pinned were new. A region of a half-hour
+    ``machine``: what the machine's clock says, or said when tables that are pinned were new; ``known``:
+    what the tables say of their ingestion, where the caller has read it. A region of a half-hour
     can be told missing only where Silver has looked at the answer.
 
     Raises:
@@ -97,7 +104,7 @@ def of_tables(tables: Tables, start: datetime | None, end: datetime | None, mach
     """
     if table := tables.open(SILVER):
         losses.check_files(table, SILVER, "run `lakehouse silver`, which builds the table anew from Bronze")
-    known = fetch_history.of_tables(tables)
+    known = known or fetch_history.of_tables(tables)
     now = known.now(machine)
     everything = _range(known, start, end, now)
     if note := outside(start, end, now):

@@ -1,7 +1,7 @@
 """The tables of a root without a JVM: all at their newest versions, or each at one that is pinned."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from lakehouse.lake import delta_log
 from lakehouse.lake.delta_log import Snapshot
@@ -19,6 +19,12 @@ class Tables:
     root: str
     versions: Mapping[str, int] | None = None
     last_run: int | None = None
+    opened: dict[str, Snapshot | None] | None = field(default=None, compare=False, repr=False)
+    """What was opened, where that is kept; see :meth:`opened_once`."""
+
+    def opened_once(self) -> "Tables":
+        """The same tables, each opened when it is first asked for and kept as it was then."""
+        return replace(self, opened={})
 
     def path(self, table: Table) -> str:
         """Where a table stands."""
@@ -30,6 +36,13 @@ class Tables:
         Raises:
             LakehouseError: it cannot be read, or its version no longer.
         """
+        if self.opened is None:
+            return self._opened(table)
+        if table.name not in self.opened:
+            self.opened[table.name] = self._opened(table)
+        return self.opened[table.name]
+
+    def _opened(self, table: Table) -> Snapshot | None:
         if self.versions is None or (table is RUNS and table.name not in self.versions):
             return delta_log.open_table(self.path(table))
         version = self.versions.get(table.name)

@@ -79,6 +79,10 @@ class Store:
         """Where a table stands."""
         return self._elsewhere.get(table.name) or f"{self.root.rstrip('/')}/{table.path}"
 
+    def open(self, table: Table) -> Snapshot | None:
+        """The table at its newest version without a JVM; None where there is none."""
+        return delta_log.open_table(self.path(table))
+
     def ensure(self, *wanted: Table) -> None:
         """As :meth:`prepare`, and make all tables readable by name."""
         self.prepare(*wanted)

@@ -319,6 +319,7 @@ RUNS = Table(
     time="finished_at",
     key=("run_id",),
     append_only=True,
+    schema=2,
     in_commit_timestamps=False,  # its rows say when; a run that finds nothing to do writes this row without a JVM
     columns=(
         Column("lake_version", "BIGINT", "Number of this row, rising by one; pins every table"),
@@ -326,6 +327,7 @@ RUNS = Table(
         Column("command", "STRING", "What was asked: run, bronze, import, ..."),
         Column("status", "STRING", "ok or failed"),
         Column("error", "STRING", "Why it failed, in one sentence", nullable=True),
+        Column("exit_code", "INT", "What the command ended with; null in rows of older releases", nullable=True),
         Column("code_version", "STRING", "Version of this package, with the git commit where there is one"),
         Column("settings_hash", "STRING", "SHA-256 of the settings without secrets, first 16 digits"),
         Column("lake_clock", "TIMESTAMP", "The API's clock when asked, UTC; null if it was not", nullable=True),

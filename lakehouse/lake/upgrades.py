@@ -23,7 +23,9 @@ class Upgrade:
     why: str
 
 
-UPGRADES: tuple[Upgrade, ...] = ()
+UPGRADES: tuple[Upgrade, ...] = (
+    Upgrade("ops.runs", 2, ("exit_code",), "what kind of failure it was is told to monitors"),
+)
 """All steps, oldest first; the steps of a table lead from 1 to ``Table.schema`` without a gap."""
 
 

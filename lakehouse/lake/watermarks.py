@@ -8,7 +8,7 @@ Where no account counts, None says so, and the stage computes everything anew.
 from collections.abc import Iterator
 from typing import Protocol
 
-from lakehouse.lake import commits, delta_log
+from lakehouse.lake import commits
 from lakehouse.lake.commits import Commit, Pin
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import BRONZE, QUARANTINE, RUNS, SILVER, Table
@@ -22,10 +22,13 @@ CHANGES_FEED = frozenset({"SET TBLPROPERTIES", "UNSET TBLPROPERTIES"})
 
 
 class Places(Protocol):
-    """Where the tables of a lake stand: its ``Store``, or what knows no more of it than that."""
+    """The tables of a lake: its ``Store``, or what knows no more of it than where they stand."""
 
     def path(self, table: Table) -> str:
         """Where a table stands."""
+
+    def open(self, table: Table) -> Snapshot | None:
+        """The table without a JVM; None where there is none."""
 
 
 def landing(
@@ -74,12 +77,18 @@ def consumed(store: Places, table: Table, now: Snapshot, stage: str) -> int | No
     return latest.landing if latest else None
 
 
+def stated_source(store: Places, table: Table, now: Snapshot, stage: str, source: Table) -> int | None:
+    """The newest version of its source that a table says it was made of, whatever became of the source since."""
+    read = (account.reads.get(source.name) for account in _accounts(store, table, now, stage))
+    return max((pin.version for pin in read if pin is not None), default=None)
+
+
 def _accounts(store: Places, table: Table, now: Snapshot, stage: str, among: str | None = None) -> Iterator[Commit]:
     """What counts of the table itself: its newest data commit's account, then those of the newest runs."""
     own = commits.newest_data_commit(now.newest_commits(), stage)
     if own is not None and own.schema == table.schema:
         yield own
-    runs = delta_log.open_table(store.path(RUNS))
+    runs = store.open(RUNS)
     rows = runs.newest_rows(["stages"], "lake_version", RUNS_ASKED, among) if runs else []
     for row in rows:
         for done in row["stages"]:

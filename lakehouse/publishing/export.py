@@ -21,7 +21,7 @@ from lakehouse.postgres import PostgresTarget, probe
 from lakehouse.publishing import checksums, export_log, export_source, mirror, staging, verification
 from lakehouse.publishing.checksums import Checksums
 from lakehouse.publishing.database import database
-from lakehouse.publishing.export_log import PREFIXES, Exported, ExportRecord
+from lakehouse.publishing.export_log import Exported, ExportRecord
 from lakehouse.publishing.export_source import ExportSource, PublishedTable
 from lakehouse.publishing.mirror import ProofError, Staged
 from lakehouse.run_context import RunContext, StageReport
@@ -193,7 +193,7 @@ def _report(exported: Exported) -> dict[str, int]:
     """The days' counts, then those of the other tables that are not zero."""
     counts: dict[str, int] = {}
     for name, done in sorted(exported.items(), key=lambda item: item[0] != GOLD.short_name):
-        prefix = PREFIXES.get(name, f"{name}_")
+        prefix = export_log.prefix_of(name)
         shown = {
             what: number for what, number in done.as_dict().items() if not prefix or (number and what != "unchanged")
         }

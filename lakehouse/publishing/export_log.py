@@ -16,6 +16,11 @@ PREFIXES = {GOLD.short_name: "", DIM_REGION.short_name: "regions_"}
 """What ``export_log`` and reports put before the name of a table's count; before others, the table's own name."""
 
 
+def prefix_of(name: str) -> str:
+    """What a report puts before the counts of the published table with this short name."""
+    return PREFIXES.get(name, f"{name}_")
+
+
 @dataclass(frozen=True)
 class ExportCounts:
     """What an export did to the rows of one table."""

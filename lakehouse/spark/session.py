@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,9 +22,9 @@ from pyspark.java_gateway import launch_gateway
 from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import interrupts, resources, settings
+from lakehouse import interrupts, logs, resources, settings
 from lakehouse.errors import LakehouseError, QualityError
-from lakehouse.spark import archive, configuration, jars, java
+from lakehouse.spark import archive, configuration, jars, java, jvm_log
 from lakehouse.wording import in_one_line
 
 DEFAULTS = "spark-defaults.conf"
@@ -65,6 +66,9 @@ jvm_process: "subprocess.Popen[bytes] | None" = None
 jvm_words: threading.Thread | None = None
 """Passes on what that JVM prints; it ends with the JVM."""
 
+is_long_lived = False
+"""Whether this process does many runs, for which the code of HotSpot's second compiler pays."""
+
 
 def open_session(overrides: Mapping[str, str] | None = None) -> SparkSession:
     """The process's Spark session, made active for this thread.
@@ -102,6 +106,42 @@ def reserve_variables() -> None:
     for name, value in PYSPARKS_VARIABLES.items():
         if not settings.environment().get(name):
             settings.set_variable(name, value)
+
+
+def expect_many_runs() -> None:
+    """From now on a JVM is started for a process that does many runs."""
+    global is_long_lived
+    is_long_lived = True
+
+
+def forget_lost() -> bool:
+    """Whether the JVM that this process started has ended: then the next session gets one of its own.
+
+    PySpark keeps the first gateway of a process for ever, so what it remembers of it is taken away.
+    """
+    global jvm_process
+    if jvm_process is None or jvm_process.poll() is None:
+        return False
+    context, gateway = SparkContext._active_spark_context, SparkContext._gateway
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # that it could not be shut down: it is gone
+        if context is not None:
+            with suppress(OSError):  # where nobody answers the first stop breaks off; the second does the rest
+                context.stop()
+            context.stop()
+    if gateway is not None:
+        gateway.close()
+    SparkContext._gateway = SparkContext._jvm = None
+    SparkSession._instantiatedSession = SparkSession._activeSession = None
+    jvm_process = None
+    return True
+
+
+def end_jvm() -> None:
+    """End the JVM that this process started, at once: one that does not answer any more."""
+    if jvm_process is not None:
+        jvm_process.kill()
+        jvm_process.wait(JVM_END_SECONDS)
 
 
 def _has_jvm() -> bool:
@@ -250,7 +290,7 @@ def _may_be_cut_off(error: BaseException) -> bool:
 
 
 def _hear(said: int) -> threading.Thread:
-    """Pass on to stderr what a JVM prints into a pipe, but for ``NO_NEWS``; stdout is for our own answers.
+    """Pass on what a JVM prints into a pipe: records of its log into ours, the rest to stderr, but for ``NO_NEWS``.
 
     Through ``sys.stderr``, so that a bar that is drawn there is drawn anew below it.
     """
@@ -258,7 +298,7 @@ def _hear(said: int) -> threading.Thread:
     def pass_on() -> None:
         with open(said, encoding="utf-8", errors="backslashreplace") as lines:
             for line in lines:
-                if not line.startswith(NO_NEWS):
+                if not line.startswith(NO_NEWS) and not jvm_log.passed_on(line):
                     with suppress(OSError, ValueError):  # nobody reads stderr any more; a full pipe would stop the JVM
                         print(line, end="", file=sys.stderr, flush=True)
 
@@ -323,8 +363,9 @@ def _jvm_options(environ: Mapping[str, str], java_home: Path) -> list[str]:
 
     The user's come last: of two that say one thing the JVM takes the later.
     """
-    ours = [UTC, AT_FULL_HEAP, *archive.options(java_home), JIT_C1_ONLY]
+    ours = [UTC, AT_FULL_HEAP, *archive.options(java_home), *([] if is_long_lived else [JIT_C1_ONLY])]
     if not configuration.has_log_settings(environ):
-        ours.insert(0, f"-Dlog4j2.configurationFile={(resources.path('conf') / 'log4j2.properties').as_uri()}")
+        file = "log4j2-lines.properties" if logs.has_file() else "log4j2.properties"
+        ours.insert(0, f"-Dlog4j2.configurationFile={(resources.path('conf') / file).as_uri()}")
     users = environ.get("SPARK_SUBMIT_OPTS", "")
     return [*(quoted for option in ours if (quoted := shlex.quote(option)) not in users), users]

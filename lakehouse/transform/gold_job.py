@@ -39,7 +39,8 @@ def build_model(
     touched = None if is_whole else _touched(context, model, source, table)
     if touched is not None and not touched:
         account = merge.record_unchanged(commit, table)
-        return StageReport(model.stage, None, merge.nothing(table), reads, account=account)
+        counts = merge.nothing(table)
+        return StageReport(model.stage, None, counts, reads, account=account, writes={model.table.name: None})
     context.open_session()
     rows = _built(context, model, source, touched)
     where = None if touched is None else _among(model.table, touched)
@@ -47,7 +48,8 @@ def build_model(
     version, account, counted = merge.merge_changes(
         context, rows, current, model.table, table, commit, is_whole=touched is None
     )
-    return StageReport(model.stage, version, counted.counts(), reads, account=account)
+    writes = {model.table.name: version}
+    return StageReport(model.stage, version, counted.counts(), reads, account=account, writes=writes)
 
 
 def _landing(context: RunContext, table: Table, now: Snapshot, done: StageReport | None) -> int | None:

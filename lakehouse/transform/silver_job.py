@@ -26,6 +26,9 @@ from lakehouse.transform.quality import DRIFT, FAIL, RULES, Rules
 from lakehouse.transform.spark_records import SparkRecords
 from lakehouse.wording import counted
 
+WRITES_NOTHING = {SILVER.name: None, QUARANTINE.name: None}
+"""What a stage says of its tables that stops, or has nothing to do."""
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -104,7 +107,8 @@ def build_silver(
     if watermark == newest_landing and not replay:
         counts = {"received": 0, "duplicates": 0, **merge.nothing(table), "quarantined": 0}
         account = merge.record_unchanged(commit(quarantine), table)
-        return StageReport("silver", None, counts, reads, contract.rules.results({}, 0), account=account)
+        results = contract.rules.results({}, 0)
+        return StageReport("silver", None, counts, reads, results, account=account, writes=WRITES_NOTHING)
 
     context.store.begin_session()  # it starts while bodies are read
     batch = plan_batch(context, bronze, watermark, _quarantined_responses(quarantine) if replay else [])
@@ -113,14 +117,16 @@ def build_silver(
         context.on_progress("silver: counts")
         summary = summarised(records, contract.rules)
         if sentence := _reason_to_stop(summary.results, contract):
-            raise GateError(sentence, StageReport("silver", None, _seen(records, summary), reads, summary.results))
+            seen = _seen(records, summary)
+            raise GateError(sentence, StageReport("silver", None, seen, reads, summary.results, writes=WRITES_NOTHING))
         context.on_progress("silver: writes")
         context.open_session()
-        quarantine = _write_quarantine(context, records, summary, batch, quarantine)
+        before, quarantine = quarantine.version, _write_quarantine(context, records, summary, batch, quarantine)
         version, account, counts = _write_silver(context, records, summary, batch, table, commit(quarantine))
     finally:
         records.close()
-    return StageReport("silver", version, counts, reads, summary.results, account=account)
+    writes = {SILVER.name: version, QUARANTINE.name: quarantine.version if quarantine.version != before else None}
+    return StageReport("silver", version, counts, reads, summary.results, account=account, writes=writes)
 
 
 def summarised(records: CheckedRecords, rules: Rules) -> ValidationSummary:

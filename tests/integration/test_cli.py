@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,24 +12,9 @@ from pyspark.sql import SparkSession
 
 from lakehouse import __version__, cli, console
 from lakehouse.simulator import ThreadedSimulator
+from tests.support.calls import Call
 
 PROJECT = Path(__file__).resolve().parents[2]
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Run a command in this process: ``(exit code, stdout, stderr)``."""
-
-    def made(*arguments: str, **variables: str) -> tuple[int, str, str]:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        capfd.readouterr()
-        code = cli.exit_code(list(arguments))
-        said = capfd.readouterr()
-        return code, said.out, said.err
-
-    return made
 
 
 def test_prints_its_version(call: Call) -> None:

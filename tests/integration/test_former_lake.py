@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lakehouse.history import comparison, explanation, release_export, releases, reproduction, restore, status
+from lakehouse.lake.pinned import Tables
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import GOLD, GOLD_MONTHLY, INTENSITY_PROFILE, SILVER, TABLES
 from lakehouse.pipeline import Run
@@ -105,7 +106,7 @@ def test_builds_the_tables_that_it_lacks_from_all_half_hours(former: Lake, setti
 
 
 def test_looks_at_a_lake_that_lacks_tables(settings: Settings) -> None:
-    versions = {row["table"]: row["version"] for row in status.status(settings)["tables"]}
+    versions = {row["table"]: row["version"] for row in status.of_tables(Tables(settings.root))["tables"]}
     assert [name for name, version in versions.items() if version is None] == [table.name for table in NEW]
     assert comparison.diff(settings, GOLD, "1", "2").counts == {"added": 0, "removed": 0, "changed": 18}
     assert explanation.explain(settings, 13, date(2023, 6, 16)).agrees

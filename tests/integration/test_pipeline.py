@@ -212,9 +212,9 @@ def test_keeps_one_row_a_run_with_its_versions(
         run_with(chosen, lambda run: run.import_files([Path("/does/not/exist")], None, ReceivedAt(None)), "import")
     run_with(chosen, lambda run: run.transform(["silver"]), "silver")
     with pytest.raises(AssertionError):
-        run_with(chosen, lambda run: run.stage(_without_a_word), "silver")
+        run_with(chosen, lambda run: run.stage("silver", _without_a_word), "silver")
     with pytest.raises(KeyboardInterrupt):
-        run_with(chosen, lambda run: run.stage(_interrupted), "silver")
+        run_with(chosen, lambda run: run.stage("silver", _interrupted), "silver")
     Store(spark, lake_root).register()
     rows = spark.sql("SELECT lake_version, command, status, error, versions FROM ops.runs ORDER BY 1").collect()
     assert [(row.lake_version, row.command, row.status) for row in rows] == [

@@ -8,13 +8,13 @@ from decimal import Decimal
 
 import pytest
 
-from lakehouse import settings
 from lakehouse.errors import UsageError
 from lakehouse.ingestion.bronze import Response, inspect_payload
 from lakehouse.lake.tables import QUARANTINE, RUNS, SILVER
 from lakehouse.pipeline import Run
 from lakehouse.run_context import GateError
 from lakehouse.run_record import RunReport
+from lakehouse.sections import QualitySettings
 from lakehouse.settings import Settings
 from lakehouse.simulator.answers import CarbonIntensityApi
 from lakehouse.simulator.edits import edited
@@ -158,7 +158,7 @@ def test_records_every_rule_of_every_run(
 ) -> None:
     chosen = settings_for(lake.store.root)
     lake.land(response([period("2024-01-02T12:00", region(13, actual=1))], "2024-01-03"))
-    frozen = chosen.model_copy(update={"quality": settings.QualitySettings(contract="freeze")})
+    frozen = chosen.model_copy(update={"quality": QualitySettings(contract="freeze")})
 
     def work(run: Run) -> None:
         run.transform(["silver", "gold"])

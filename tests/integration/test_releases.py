@@ -17,6 +17,7 @@ import pytest
 from lakehouse.errors import LakehouseError, LakeLockedError, UsageError
 from lakehouse.history import manifests, query, release_export, releases, reproduction, status
 from lakehouse.lake.locking import locked
+from lakehouse.lake.pinned import Tables
 from lakehouse.lake.tables import BRONZE, DIM_REGION, GOLD, GOLD_MONTHLY, INTENSITY_PROFILE, RUNS, SILVER
 from lakehouse.settings import Settings
 from lakehouse.transform import quality, quarantine
@@ -88,7 +89,10 @@ def test_says_what_it_holds_and_how_to_cite_it(chosen: Settings) -> None:
 
 def test_is_a_lake_by_itself_that_nobody_writes(chosen: Settings, settings_of: Callable[..., Settings]) -> None:
     own = settings_of(str(place(chosen)))
-    assert [(table["table"], table["rows"]) for table in status.status(own)["tables"]][3] == (GOLD.name, 2)
+    assert [(table["table"], table["rows"]) for table in status.of_tables(Tables(own.root))["tables"]][3] == (
+        GOLD.name,
+        2,
+    )
     with pytest.raises(UsageError, match="is a release and stays as it is"), locked(own):
         pass
 

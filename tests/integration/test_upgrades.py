@@ -82,7 +82,7 @@ def next_release(place: Path) -> Path:
         declared = declared.replace(f'    name="{name}",\n', f'    name="{name}",\n    schema=2,\n')
     tables.write_text(declared)
     adding = "".join(f'Upgrade("{table.name}", 2, ("fuel_storage",), "new"),' for table in (SILVER, GOLD, GOLD_MONTHLY))
-    steps.write_text(steps.read_text().replace("Upgrade, ...] = ()", f"Upgrade, ...] = ({adding})"))
+    steps.write_text(steps.read_text().replace("Upgrade, ...] = (", f"Upgrade, ...] = ({adding}"))
     number = len(list((place / "sql" / "migrations").glob("*.sql"))) + 1
     (place / "sql" / "migrations" / f"{number:04}_fuel_storage.sql").write_text(MIGRATION)
     return place

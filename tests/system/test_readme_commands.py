@@ -86,9 +86,9 @@ def command_of(line: str) -> str:
 
 
 def test_runs_every_command() -> None:
-    """Here or in the documents' blocks; ``dashboard`` is a browser's."""
+    """Here or in the documents' blocks; of ``dashboard``, ``watch`` and ``metrics`` there are tests elsewhere."""
     lines = [*(line for line, _ in FIRST_LOAD + NEXT_DAY + LATER), *commands()]
-    assert {command_of(line) for line in lines} | {"simulate", "demo", "dashboard"} == ALL
+    assert {command_of(line) for line in lines} | {"simulate", "demo", "dashboard", "watch", "metrics"} == ALL
 
 
 def test_the_table_of_the_readme_names_every_command() -> None:

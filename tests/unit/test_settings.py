@@ -1,5 +1,6 @@
 """Settings: which source wins, and that nothing unknown or secret slips in."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,49 @@ def test_never_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_keeps_the_embedded_database_beside_the_root() -> None:
     assert settings.load({"root": "/somewhere/lake"}).embedded_data == Path("/somewhere/lake.postgres")
+
+
+def test_takes_a_freshness_target_that_is_not_set_from_the_layer_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    hour = timedelta(hours=1)
+    usual = {layer: (1.5 * hour, 3 * hour) for layer in ("bronze", "silver", "gold", "export")}
+    assert settings.load().freshness.targets == usual
+    monkeypatch.setenv("LAKEHOUSE_FRESHNESS__SILVER__FAIL_AFTER_HOURS", "6")
+    monkeypatch.setenv("LAKEHOUSE_FRESHNESS__EXPORT__WARN_AFTER_HOURS", "2.5")
+    assert settings.load().freshness.targets == {
+        "bronze": (1.5 * hour, 3 * hour),
+        "silver": (1.5 * hour, 6 * hour),
+        "gold": (1.5 * hour, 6 * hour),
+        "export": (2.5 * hour, 6 * hour),
+    }
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        (
+            "BRONZE__WARN_AFTER_HOURS",
+            "3",
+            "freshness.bronze warns after 3 hours, which is not before it fails, after 3",
+        ),
+        (
+            "GOLD__FAIL_AFTER_HOURS",
+            "2",
+            "freshness.gold (1.5 and 2 hours) is stricter than freshness.silver (1.5 and 3), which it is made of and "
+            "cannot be newer than",
+        ),
+        (
+            "SILVER__WARN_AFTER_HOURS",
+            "1",
+            "freshness.silver (1 and 3 hours) is stricter than freshness.bronze (1.5 and 3), which it is made of and "
+            "cannot be newer than",
+        ),
+    ],
+)
+def test_refuses_freshness_targets_that_contradict(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, sentence: str
+) -> None:
+    name = f"LAKEHOUSE_FRESHNESS__{variable}"
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError) as caught:
+        settings.load()
+    assert str(caught.value) == f"{sentence}; correct the environment variable {name}."

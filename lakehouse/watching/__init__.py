@@ -1,0 +1,1 @@
+"""``lakehouse watch``: one process that keeps Spark warm and does what ``run`` does, again and again."""
