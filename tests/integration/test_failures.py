@@ -14,7 +14,7 @@ from py4j.protocol import Py4JError
 
 from lakehouse import cli
 from lakehouse.errors import LakehouseError
-from lakehouse.history import status
+from lakehouse.monitoring import overview
 from lakehouse.spark import submitted
 
 Documented = Callable[..., tuple[int, dict[str, Any], str]]
@@ -155,7 +155,7 @@ def test_names_an_error_that_nobody_expected(
     def failing(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(status, "status", failing)
+    monkeypatch.setattr(overview, "read", failing)
     found, document, _ = documented("status", LAKEHOUSE_ROOT=str(tmp_path))
     assert (found, document) == (code, {"status": "failed", "error": sentence, "exit_code": code})
 
