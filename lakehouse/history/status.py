@@ -35,7 +35,9 @@ def last_run(settings: Settings) -> dict[str, Any] | None:
 
 def _last_run(runs: Snapshot | None) -> dict[str, Any] | None:
     columns = ["lake_version", "run_id", "command", "status", "error", "finished_at", "versions"]
-    newest = next(iter(runs.newest_rows(columns, "lake_version", 1)), None) if runs else None
+    if runs is None or runs.lost_files:  # these are told of the table itself
+        return None
+    newest = next(iter(runs.newest_rows(columns, "lake_version", 1)), None)
     return {**newest, "versions": dict(newest["versions"])} if newest else None
 
 

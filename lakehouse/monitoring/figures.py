@@ -136,7 +136,7 @@ class LakeFigures:
             LakehouseError: a table cannot be read.
         """
         with self._lock:
-            tables = Tables(self._root).opened_once()
+            tables = newest.whole(Tables(self._root).opened_once())
             opened = {table.name: found for table in TABLES if (found := tables.open(table)) is not None}
             now = {name: (table.table_id, table.version) for name, table in opened.items()}
             if now != self._read_at:
@@ -166,7 +166,7 @@ class LakeFigures:
 
     def _missing(self, tables: Tables, known: FetchHistory) -> dict[str, int]:
         now = self._totals.lake_clock
-        if now is None or tables.open(SILVER) is None:
+        if now is None or tables.open(SILVER) is None or tables.open(BRONZE) is None:
             return {}
         end = floor(now)
         found: dict[str, int] = {}

@@ -4,6 +4,7 @@ The one place that finds them: ``status``, the metrics and the hook tell what st
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,9 +13,17 @@ from lakehouse.ingestion.fetch_history import FetchHistory
 from lakehouse.lake import delta_log, watermarks
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.pinned import Tables
-from lakehouse.lake.tables import BRONZE, GOLD, PUBLISHED, SILVER
+from lakehouse.lake.tables import BRONZE, GOLD, PUBLISHED, SILVER, TABLES
 from lakehouse.monitoring import freshness
 from lakehouse.windows import HALF_HOUR
+
+
+def whole(tables: Tables) -> Tables:
+    """The tables without those that have lost data files: of what these hold nothing can be told."""
+    opened = {table.name: tables.open(table) for table in TABLES}
+    return replace(
+        tables, opened={name: None if each is None or each.lost_files else each for name, each in opened.items()}
+    )
 
 
 def period_ends(tables: Tables, known: FetchHistory) -> dict[str, datetime]:

@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from lakehouse.errors import LossError
 from lakehouse.history import status
 from lakehouse.ingestion import fetch_history, gaps
 from lakehouse.ingestion.fetch_history import FetchHistory
@@ -17,7 +16,7 @@ from lakehouse.ingestion.gaps import GapReport
 from lakehouse.lake import delta_log, watermarks
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.pinned import Tables
-from lakehouse.lake.tables import BRONZE, GOLD, RUNS, SILVER
+from lakehouse.lake.tables import BRONZE, GOLD, RUNS, SILVER, Table
 from lakehouse.monitoring import anomalies, freshness, newest, published
 from lakehouse.monitoring.anomalies import Anomaly
 from lakehouse.monitoring.freshness import DAY, DAYS_SHOWN, Day, Freshness, State
@@ -31,6 +30,8 @@ RUN_COLUMNS = (
     *("lake_version", "run_id", "command", "status", "error", "started_at", "finished_at"),
     *("stages", "failed_windows", "quality"),
 )
+LAYERS = {"bronze": BRONZE, "silver": SILVER, "gold": GOLD, "export": GOLD}
+"""The layers that have a target of freshness, each with the table that says how old it is."""
 DAYS_COMPARED = DAYS_SHOWN + 7 * anomalies.WEEKS
 
 
@@ -74,7 +75,7 @@ class Overview:
         ]
         for table in self.lake["tables"]:
             if table["lost_files"]:
-                lost = counted(len(table["lost_files"]), "data file")
+                lost = f"{len(table['lost_files'])} of its {counted(table['files'], 'data file')}"
                 found.append(Finding(Level.BROKEN, table["table"], f"{table['table']} has lost {lost}"))
         found += [Finding(Level.WARNING, "rows", anomaly.describe()) for anomaly in self.anomalies]
         if self.runs and self.runs[0]["status"] != "ok":
@@ -122,24 +123,30 @@ def read(settings: Settings, machine: datetime) -> Overview:
     Raises:
         LakehouseError: a table cannot be read.
     """
-    tables = Tables(settings.root).opened_once()
+    there = Tables(settings.root).opened_once()
+    tables = newest.whole(there)
     known = fetch_history.of_tables(tables)
     now = known.now(machine)
     begin = known.oldest(now)
     in_postgres = published.read(settings)
-    is_other_lake = _is_of_another(tables, in_postgres)
+    is_other_lake = _is_of_another(there, in_postgres)
     rows = _rows_by_day(tables.open(SILVER), now)
     days = freshness.last_days(rows, now, begin)
     until = _until(tables, known, in_postgres, is_other_lake=is_other_lake)
     if settings.postgres.url is None and until["export"] is None:
         del until["export"]  # nobody has asked for an export
+    for layer, table in LAYERS.items():
+        if _has_lost_files(there, table):
+            until.pop(layer, None)  # the finding is what it has lost
     return Overview(
-        status.of_tables(tables),
+        status.of_tables(there),
         now,
         freshness.judged(until, now, settings.freshness.targets),
         days,
         anomalies.find(rows, [day.day for day in days if day.day < now.date()], (begin + DAY).date()) if begin else [],
-        _gaps(tables, known, begin, now, machine),
+        None
+        if any(_has_lost_files(there, each) for each in (BRONZE, SILVER))
+        else _gaps(tables, known, begin, now, machine),
         _last_runs(tables),
         in_postgres,
         is_other_lake,
@@ -159,8 +166,12 @@ def _until(
         export = ends.get(GOLD.name)
     else:
         export = newest.of_gold(tables, delta_log.open_table(tables.path(GOLD), version))
-    layers = {"bronze": BRONZE, "silver": SILVER, "gold": GOLD}
-    return {**{layer: ends.get(table.name) for layer, table in layers.items()}, "export": export}
+    return {**{layer: ends.get(table.name) for layer, table in LAYERS.items()}, "export": export}
+
+
+def _has_lost_files(tables: Tables, table: Table) -> bool:
+    found = tables.open(table)
+    return found is not None and bool(found.lost_files)
 
 
 def _exported_gold(tables: Tables, in_postgres: Published) -> int | None:
@@ -182,7 +193,7 @@ def _is_of_another(tables: Tables, in_postgres: Published) -> bool:
 
 
 def _rows_by_day(silver: Snapshot | None, now: datetime) -> dict[date, int]:
-    if silver is None or silver.lost_files:
+    if silver is None:
         return {}
     first = floor(now).replace(hour=0, minute=0) - timedelta(days=DAYS_COMPARED)
     query = (
@@ -201,10 +212,7 @@ def _gaps(
     if begin is None:
         return None
     start = floor(now).replace(hour=0, minute=0) - (DAYS_SHOWN - 1) * DAY
-    try:
-        return gaps.of_tables(tables, max(begin, min(start, floor(now) - HALF_HOUR)), None, machine, known)
-    except LossError:  # told by the tables themselves
-        return None
+    return gaps.of_tables(tables, max(begin, min(start, floor(now) - HALF_HOUR)), None, machine, known)
 
 
 def _last_runs(tables: Tables) -> list[dict[str, Any]]:

@@ -124,7 +124,7 @@ def test_warns_of_a_lost_file_and_a_server_that_does_not_answer(call: Call, revi
     code, out, err = call("status", LAKEHOUSE_POSTGRES__URL="postgresql://me:hush@127.0.0.1:9/db", **variables)
     assert code == 0
     assert "warning: PostgreSQL cannot be asked: Nothing listens on 127.0.0.1:9; is PostgreSQL running there?" in err
-    assert "broken: silver.regional_half_hourly has lost 1 data file" in err
+    assert "broken: silver.regional_half_hourly has lost 1 of its 1 data file" in err
     assert "hush" not in out + err
     assert call("status", "--check")[0] == 3
 
