@@ -66,20 +66,13 @@ dbt: setup-dbt ## Build and test the dbt models on what `make run` left; DBT="do
 	@LAKEHOUSE_ROOT="$${LAKEHOUSE_ROOT:-data/demo}" $(BIN)/python dbt/run.py $(DBT)
 DBT ?= build
 
-.venv-dbt/.ready: requirements/dbt.txt
-	@echo "installing the locked packages of dbt, in an environment of its own ..."
-	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-dbt && $(BIN)/uv pip sync --quiet --require-hashes \
-		--python .venv-dbt/bin/python --build-constraints requirements/build.txt requirements/dbt.txt \
-		|| $(call SAY,uv could not install requirements/dbt.txt; is PyPI reachable and the disk not full?)
-	@touch $@
-
 setup-airflow: setup .venv-airflow/.ready ## Make Airflow's own environment, for the tests of the DAG
 
-.venv-airflow/.ready: requirements/airflow.txt
-	@echo "installing the locked packages of Airflow, in an environment of its own ..."
-	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-airflow && $(BIN)/uv pip sync --quiet --require-hashes \
-		--python .venv-airflow/bin/python --build-constraints requirements/build.txt requirements/airflow.txt \
-		|| $(call SAY,uv could not install requirements/airflow.txt; is PyPI reachable and the disk not full?)
+.venv-%/.ready: requirements/%.txt
+	@echo "installing the locked packages of $*, in an environment of its own ..."
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-$* && $(BIN)/uv pip sync --quiet --require-hashes \
+		--python .venv-$*/bin/python --build-constraints requirements/build.txt requirements/$*.txt \
+		|| $(call SAY,uv could not install requirements/$*.txt; is PyPI reachable and the disk not full?)
 	@touch $@
 
 test: setup ## Set up and run the tests, but for the slow ones

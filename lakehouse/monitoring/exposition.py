@@ -12,10 +12,12 @@ from prometheus_client.exposition import generate_latest, write_to_textfile
 from prometheus_client.registry import Collector
 
 from lakehouse import __version__
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.monitoring.figures import BUCKETS, Figures, RunTotals, Seconds
 from lakehouse.provenance import code_version
 
+SUFFIX = ".prom"
+"""Of the files that the node exporter's textfile collector reads; it passes all others over without a word."""
 Values = Mapping[Any, float]
 """Samples by the values of their labels, a tuple of texts."""
 
@@ -52,8 +54,11 @@ def write(figures: Figures, file: Path) -> None:
     """The metrics of a lake into a file that the node exporter collects: whole, or as it was.
 
     Raises:
+        UsageError: the node exporter would not read a file of that name.
         LakehouseError: it cannot be written.
     """
+    if file.suffix != SUFFIX:
+        raise UsageError(f"The node exporter reads files that end in {SUFFIX} alone; name {file} so.")
     try:
         write_to_textfile(str(file), registry(lambda: families(figures)))
         os.chmod(file, 0o644)  # the node exporter is another user

@@ -136,23 +136,23 @@ class LakeFigures:
             LakehouseError: a table cannot be read.
         """
         with self._lock:
-            tables = newest.whole(Tables(self._root).opened_once())
+            tables = Tables(self._root).opened_once()
             opened = {table.name: found for table in TABLES if (found := tables.open(table)) is not None}
             now = {name: (table.table_id, table.version) for name, table in opened.items()}
             if now != self._read_at:
-                self._figures = self._of(tables, opened)
+                versions = {name: table.version for name, table in opened.items()}
+                self._figures = self._of(newest.whole(tables), versions)
                 self._read_at = now
             return self._figures
 
-    def _of(self, tables: Tables, opened: Mapping[str, Snapshot]) -> Figures:
-        runs = opened.get(RUNS.name)
+    def _of(self, tables: Tables, versions: Mapping[str, int]) -> Figures:
+        runs = tables.open(RUNS)
         before = (self._read_at or {}).get(RUNS.name)
         if runs is None or before is None or before[0] != runs.table_id:
             self._totals = RunTotals()
         if runs is not None:
             for row in _rows_after(runs, self._totals.lake_version):
                 self._totals.add(row)
-        versions = {name: table.version for name, table in opened.items()}
         known = fetch_history.of_tables(tables)
         return Figures(
             self._totals,
@@ -160,8 +160,8 @@ class LakeFigures:
             newest.period_ends(tables, known),
             newest.behind(versions, self._totals.exported),
             self._missing(tables, known),
-            _quarantined(opened.get(QUARANTINE.name)),
-            sum(newest.retries(opened.get(BRONZE.name)).values()),
+            _quarantined(tables.open(QUARANTINE)),
+            sum(newest.retries(tables.open(BRONZE)).values()),
         )
 
     def _missing(self, tables: Tables, known: FetchHistory) -> dict[str, int]:

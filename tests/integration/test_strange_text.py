@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse import cli
 from lakehouse.history import status
 from lakehouse.lake import delta_log
 from lakehouse.lake.tables import BRONZE, RUNS
@@ -24,30 +23,20 @@ from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from lakehouse.text import visible
 from tests.conftest import PROJECT
+from tests.support.calls import Call
 from tests.support.lakes import period, region
 from tests.support.raw_server import Reply, answering, message
 
-Call = Callable[..., tuple[int, str, str]]
 ESCAPE = "\x1b[31m\u202e"
 
 
-@pytest.fixture
-def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, lake_root: str) -> Call:
-    """Run a command on a lake in this process: ``(exit code, stdout, stderr)``."""
+@pytest.fixture(autouse=True)
+def of_lake(monkeypatch: pytest.MonkeyPatch, lake_root: str) -> None:
+    """Commands work on this test's lake, and ask the API through no proxy."""
     monkeypatch.setenv("LAKEHOUSE_ROOT", lake_root)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-
-    def made(*arguments: str, **variables: str) -> tuple[int, str, str]:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        capfd.readouterr()
-        code = cli.exit_code(list(arguments))
-        said = capfd.readouterr()
-        return code, said.out, said.err
-
-    return made
 
 
 @contextmanager

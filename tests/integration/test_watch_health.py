@@ -51,6 +51,15 @@ def test_says_whether_it_works_and_whether_its_tables_are_new(ask: Ask, conditio
     assert ask("/healthz", "POST")[0] == 501
 
 
+def test_refuses_a_file_that_the_node_exporter_would_pass_over(
+    revised_once: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "lakehouse.txt"
+    assert cli.exit_code(["--root", revised_once.store.root, "metrics", "--textfile", str(file)]) == 2
+    assert "reads files that end in .prom alone" in capsys.readouterr().err
+    assert not file.exists()
+
+
 def test_a_socket_and_a_file_give_the_same_figures_of_a_lake(ask: Ask, revised_once: Lake, tmp_path: Path) -> None:
     file = tmp_path / "lakehouse.prom"
     assert cli.exit_code(["--root", revised_once.store.root, "metrics", "--textfile", str(file)]) == 0
