@@ -9,8 +9,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 WORKERS ?= 2
 READY := .venv/.ready
-# Optional parts: `make setup EXTRAS=dashboard`. They stay, also for other targets, until EXTRAS names others or none.
-OPTIONAL := dashboard
+# Optional parts: `make setup EXTRAS=dashboard`, or `EXTRAS="dashboard s3"`. They stay, also for other targets, until EXTRAS names others or none.
+OPTIONAL := dashboard s3
 SET_UP := $(shell cat .venv/.extras 2>/dev/null)
 EXTRAS ?= $(SET_UP)
 UNKNOWN := $(filter-out $(OPTIONAL),$(EXTRAS))
@@ -25,7 +25,7 @@ help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: $(READY) ## Make the environment, find or fetch a JDK, fetch the jars; seconds when it is there
-	@$(BIN)/python -m lakehouse.spark.java >/dev/null && $(BIN)/python -m lakehouse.spark.jars >/dev/null \
+	@$(BIN)/python -m lakehouse.spark.java >/dev/null && $(BIN)/python -m lakehouse.spark.jars $(filter s3,$(EXTRAS)) >/dev/null \
 		&& $(BIN)/python -m lakehouse.warmup >/dev/null
 
 $(READY): pyproject.toml spark-defaults.conf $(LOCKS) Makefile
@@ -48,7 +48,7 @@ $(READY): pyproject.toml spark-defaults.conf $(LOCKS) Makefile
 			"JAVA_HOME=\"\$${JAVA_HOME:-$$java_home}\"" \
 			"PYSPARK_PYTHON=\"\$${PYSPARK_PYTHON:-$(CURDIR)/$(BIN)/python}\"" > "$$conf/spark-env.sh"
 	@echo "fetching the pinned jars ..."
-	@$(BIN)/python -m lakehouse.spark.jars >.venv/jars.log 2>&1 || { tail -n 3 .venv/jars.log >&2; rm -f $(READY); exit 1; }
+	@$(BIN)/python -m lakehouse.spark.jars $(filter s3,$(EXTRAS)) >.venv/jars.log 2>&1 || { tail -n 3 .venv/jars.log >&2; rm -f $(READY); exit 1; }
 	@echo "letting spark-submit resolve the same jars into Ivy's cache ..."
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/spark-submit --properties-file spark-defaults.conf jobs/run.py --help \
 		>.venv/submit.log 2>&1 || echo "spark-submit could not (see .venv/submit.log); it tries again when you call it" >&2

@@ -64,9 +64,9 @@ class Run:
         A call that is refused before its first stage has done anything leaves none.
         """
         session.check()
-        with logs.run(self.report.run_id, self.command), self._logged(), locked(self.settings), self._spark:
+        with logs.run(self.report.run_id, self.command), self._logged(), locked(self.settings) as hold, self._spark:
             self.context = run_record.prepare(
-                self.settings, self._spark, self.report.run_id, self.observer, accept_loss=self.accept_loss
+                self.settings, self._spark, hold, self.report.run_id, self.observer, accept_loss=self.accept_loss
             )
             self.observer.run_began(self.report, self._started_at)
             try:

@@ -75,7 +75,8 @@ class RunContext:
         ``reads`` are the tables read, by name; ``writes`` the table written and how it stood.
         """
         pins = {name: snapshot.pin for name, snapshot in (reads or {}).items()}
-        commit = Commit(stage, self.run_id, self.code_version, self.settings_hash, pins, landing)
+        generation = self.store.hold.generation
+        commit = Commit(stage, self.run_id, self.code_version, self.settings_hash, pins, landing, generation=generation)
         if writes is not None:
             table, now = writes
             commit = replace(commit, based_on=now.version, schema=table.schema)

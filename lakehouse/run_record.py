@@ -15,6 +15,7 @@ from lakehouse.ingestion.bronze import Response
 from lakehouse.ingestion.bronze_job import LoadObserver
 from lakehouse.ingestion.ingest import BadFile
 from lakehouse.lake import damage, delta_log, losses
+from lakehouse.lake.locking import Hold
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import RUNS, TABLES
 from lakehouse.provenance import code_version, settings_hash
@@ -141,17 +142,17 @@ def new_run_id(started_at: datetime) -> str:
 
 
 def prepare(
-    settings: Settings, spark: SessionOpener, run_id: str, observer: RunObserver, *, accept_loss: bool
+    settings: Settings, spark: SessionOpener, hold: Hold, run_id: str, observer: RunObserver, *, accept_loss: bool
 ) -> RunContext:
     """The context of a run that begins: the tables are checked and, where they are missing or old, made.
 
-    The caller holds the lake's lock, which keeps the run's number its own.
+    The caller holds the lake (``hold``), which keeps the run's number its own.
 
     Raises:
         LossError: Bronze has lost what other tables were made of, and that is not accepted.
         LakehouseError: a table cannot be read, made or brought up to this release.
     """
-    store = Store(spark, settings.root)
+    store = Store(spark, settings.root, hold=hold)
     for table in TABLES:
         damage.clear(store.path(table))
     if not accept_loss:
@@ -219,6 +220,7 @@ def _append_row(context: RunContext, report: RunReport, started_at: datetime, fi
         ],
         "quality": [{"stage": stage.stage, **asdict(result)} for stage in report.stages for result in stage.quality],
     }
+    context.store.hold.check()
     delta_log.append(context.store.path(RUNS), [row], context.commit(report.command).to_json())
     report.lake_version = context.lake_version
 

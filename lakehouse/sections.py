@@ -223,6 +223,22 @@ class LogSettings(Section):
     keep: Annotated[int, Field(ge=1, le=1000)] = Field(5, description="Renamed files, FILE.1 the newest")
 
 
+class S3Settings(Section):
+    """How an object store is reached, by Spark and without it. Credentials come by AWS' own chain, never from here."""
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^/\s@]+/?$")] | None = Field(
+        None, description="http(s)://host:port of a store that is not AWS'; None: AWS_ENDPOINT_URL, else AWS itself"
+    )
+    region: str | None = Field(None, description="None: that of AWS' own variables and profile")
+    path_style: bool | None = Field(
+        None, description="endpoint/bucket in place of bucket.endpoint; None: where an endpoint is given"
+    )
+    ca_file: Path | None = Field(None, description="Certificates (PEM) that are trusted, too")
+    lease_seconds: Annotated[float, Field(ge=5, le=3600)] = Field(
+        60.0, description="After so long without a sign a writer is taken to be gone"
+    )
+
+
 class PostgresSettings(Section):
     """Where the daily table is published; no URL means the embedded server."""
 

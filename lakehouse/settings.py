@@ -20,7 +20,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from lakehouse import resources, roots
+from lakehouse import object_store, resources, roots
 from lakehouse.errors import UsageError
 from lakehouse.sections import (
     ApiSettings,
@@ -32,6 +32,7 @@ from lakehouse.sections import (
     PostgresSettings,
     QualitySettings,
     RetentionSettings,
+    S3Settings,
     WatchSettings,
 )
 
@@ -49,6 +50,7 @@ class Settings(BaseSettings):
 
     env: str = "local"
     root: str = "data/lake"
+    s3: S3Settings = S3Settings()
     api: ApiSettings = ApiSettings()
     fetch: FetchSettings = FetchSettings()
     quality: QualitySettings = QualitySettings()
@@ -75,7 +77,7 @@ class Settings(BaseSettings):
     @property
     def is_local(self) -> bool:
         """Whether the lake stands on this machine's file system."""
-        return "://" not in self.root
+        return not object_store.is_in_one(self.root)
 
     def path(self, *parts: str) -> str:
         """A place under the lake's root, as Spark and delta-rs take it."""
@@ -120,7 +122,10 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
     except ValidationError as error:
         raise UsageError(_sentence(error, flags, files)) from None
     root = roots.checked(settings.root, _origin(("root",), flags, files))
-    return settings.model_copy(update={"root": root})
+    settings = settings.model_copy(update={"root": root})
+    if not settings.is_local:
+        object_store.use(settings.s3, os.environ)
+    return settings
 
 
 def environment() -> Mapping[str, str]:

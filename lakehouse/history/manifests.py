@@ -5,10 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pyarrow import fs
-
+from lakehouse import files
 from lakehouse.errors import LakehouseError, UsageError
-from lakehouse.files import opened
 from lakehouse.settings import Settings
 
 FOLDER = "releases"
@@ -42,16 +40,12 @@ def exists(settings: Settings, name: str) -> bool:
 
 def is_at(folder: str) -> bool:
     """Whether a folder is a release, whole."""
-    files, path = opened(folder)
-    return bool(files.get_file_info(f"{path}/{FILE}").type == fs.FileType.File)
+    return files.read(f"{folder}/{FILE}") is not None
 
 
 def names(settings: Settings) -> list[str]:
     """The names of all releases, ascending."""
-    files, path = opened(settings.path(FOLDER))
-    found = files.get_file_info(fs.FileSelector(path, allow_not_found=True))
-    folders = (entry.base_name for entry in found if entry.type == fs.FileType.Directory)
-    return sorted(name for name in folders if _NAME.fullmatch(name) and exists(settings, name))
+    return [name for name in files.folders(settings.path(FOLDER)) if _NAME.fullmatch(name) and exists(settings, name)]
 
 
 def read(settings: Settings, name: str) -> dict[str, Any]:
@@ -73,10 +67,8 @@ def at(folder: str) -> dict[str, Any]:
     Raises:
         LakehouseError: it cannot be read.
     """
-    files, path = opened(folder)
     try:
-        with files.open_input_stream(f"{path}/{FILE}") as stream:
-            found: dict[str, Any] = json.loads(stream.read())
+        found: dict[str, Any] = json.loads(files.read(f"{folder}/{FILE}") or b"")
     except (OSError, ValueError) as error:
         raise LakehouseError(f"{folder}/{FILE} cannot be read: {error}; bring it back from a backup.") from error
     return found
@@ -84,16 +76,11 @@ def at(folder: str) -> dict[str, Any]:
 
 def write(settings: Settings, name: str, manifest: Mapping[str, Any]) -> None:
     """Write the manifest; from then on the release is there."""
-    files, path = opened(place(settings, name))
-    with files.open_output_stream(f"{path}/.{FILE}.part") as stream:
-        stream.write(json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n")
-    files.move(f"{path}/.{FILE}.part", f"{path}/{FILE}")
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    files.write(f"{place(settings, name)}/{FILE}", text.encode())
 
 
 def remove(settings: Settings, name: str) -> None:
     """Take a release away, its manifest first; also what a creation that died has left."""
-    files, path = opened(place(settings, name))
-    if files.get_file_info(f"{path}/{FILE}").type == fs.FileType.File:
-        files.delete_file(f"{path}/{FILE}")
-    if files.get_file_info(path).type == fs.FileType.Directory:
-        files.delete_dir(path)
+    files.remove(f"{place(settings, name)}/{FILE}")
+    files.remove_folder(place(settings, name))

@@ -20,7 +20,7 @@ from lakehouse.history.states import LakeVersion
 from lakehouse.lake import delta_log, integrity, losses
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
-from lakehouse.lake.locking import locked
+from lakehouse.lake.locking import Hold, locked
 from lakehouse.lake.store import Store
 from lakehouse.lake.table_checksum import TableChecksum, table_checksum
 from lakehouse.lake.tables import BRONZE, GOLD, RUNS, TABLES, Table
@@ -93,10 +93,11 @@ def create(
     session.check()
     plan = planned(settings, name, at)
     tell(plan.describe())
-    with locked(settings):
+    with locked(settings) as hold:
         manifests.remove(settings, name)
         try:
-            manifest = _copied(settings, plan, now, note, on_progress)
+            manifest = _copied(settings, plan, hold, now, note, on_progress)
+            hold.check()
             manifests.write(settings, name, manifest)
         except BaseException:
             manifests.remove(settings, name)
@@ -104,10 +105,12 @@ def create(
     return manifest
 
 
-def _copied(settings: Settings, plan: Plan, now: datetime, note: str, on_progress: OnProgress) -> dict[str, Any]:
+def _copied(
+    settings: Settings, plan: Plan, hold: Hold, now: datetime, note: str, on_progress: OnProgress
+) -> dict[str, Any]:
     state, place = plan.state, manifests.place(settings, plan.name)
     spark = session.open_session()
-    lake, copy = Store(spark, settings.root), Store(spark, place)
+    lake, copy = Store(spark, settings.root), Store(spark, place, hold=hold)
     released = _released(state)
     copy.prepare(*released)
     tables = {}
@@ -123,6 +126,7 @@ def _copied(settings: Settings, plan: Plan, now: datetime, note: str, on_progres
             provenance.settings_hash(settings),
             {table.name: source.pin},
             schema=table.schema,
+            generation=hold.generation,
         )
         copied = copy.append(rows, table, commit).version
         after = table_checksum(copy.read(table, copied), table.column_names)

@@ -35,7 +35,7 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Reproduced:
-    """A release parent what its Bronze gives today. ``rules``: names of rules that were declared otherwise then."""
+    """A release beside what its Bronze gives today. ``rules``: names of rules that were declared otherwise then."""
 
     state: LakeVersion
     code_version: str
@@ -132,7 +132,7 @@ def _changed_rules(then: Sequence[dict[str, Any]]) -> list[str]:
 
 @contextmanager
 def _scratch(settings: Settings) -> Iterator[str]:
-    """A root of its own that goes when the block ends: parent the lake, or for an object store on this machine."""
+    """A root of its own that goes when the block ends: inside the lake's, or for an object store on this machine."""
     parent = Path(settings.root) if settings.is_local else None
     try:
         place = tempfile.mkdtemp(prefix=".reproduce-", dir=parent)

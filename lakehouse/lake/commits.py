@@ -57,7 +57,8 @@ class Commit:
     It states that the table, as this commit leaves it, is what its stage makes of the tables ``reads``. ``landing``
     is the last Bronze landing among them; ``based_on`` the version of the table that the change was found against;
     ``schema`` the number of the table's declaration. ``at`` is where the statement holds, when it stands elsewhere
-    than in the commit itself (a run that changed nothing says so in ``ops.runs``).
+    than in the commit itself (a run that changed nothing says so in ``ops.runs``). ``generation`` is the number of the
+    lease under which a lake in an object store was written.
     """
 
     stage: str
@@ -69,6 +70,7 @@ class Commit:
     based_on: int | None = None
     schema: int = 1
     at: Pin | None = None
+    generation: int | None = None
 
     def to_json(self) -> str:
         """The text for Delta's ``userMetadata``."""

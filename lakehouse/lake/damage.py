@@ -7,7 +7,7 @@ import json
 import os
 import re
 
-from lakehouse import files
+from lakehouse import files, object_store
 from lakehouse.errors import LakehouseError
 
 LOG = "_delta_log"
@@ -78,7 +78,7 @@ def torn_commit(path: str) -> str | None:
 def is_newest_commit_empty(path: str, version: int) -> bool:
     """Whether the commit that made a version holds nothing; told on a local disk, where alone it can be."""
     commit = f"{path}/{LOG}/{version:020}.json"
-    return "://" not in path and os.path.isfile(commit) and os.path.getsize(commit) == 0
+    return not object_store.is_in_one(path) and os.path.isfile(commit) and os.path.getsize(commit) == 0
 
 
 def remedy(path: str) -> str:

@@ -1,6 +1,6 @@
 """Tables as delta-rs sees them: versions, histories, single columns. No JVM.
 
-A path is a local directory or ``s3a://...``; credentials for the latter come from the usual AWS variables.
+A path is a local directory or ``s3a://...``; how the latter's store is reached says ``object_store``.
 """
 
 import re
@@ -15,7 +15,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from lakehouse import files
+from lakehouse import files, object_store
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import damage
 from lakehouse.lake.commits import Pin, commit_id
@@ -129,7 +129,7 @@ class Snapshot:
         """Of a table opened at an older version delta-rs gives the newest commits and numbers them from there down:
         so the newest version is asked, and the commits after ours are left out.
         """
-        log = DeltaTable(_uri(self.path)) if self.is_pinned else self.table
+        log = _table_at(self.path) if self.is_pinned else self.table
         found = log.history(log.version() - self.version + count)
         return [entry for entry in found if 0 <= int(entry["version"]) <= self.version]
 
@@ -314,9 +314,12 @@ def _as_arrow(value: Any, type_: pa.DataType) -> Any:
     return value
 
 
-def _uri(path: str) -> str:
-    """A path as delta-rs takes it."""
-    return path.replace("s3a://", "s3://", 1)
+def _table_at(path: str, version: int | None = None) -> DeltaTable:
+    """A table as delta-rs takes its path, with the options for the object store that it is in."""
+    if not object_store.is_in_one(path):
+        return DeltaTable(path, version=version)
+    options = object_store.current().for_delta_rs
+    return DeltaTable(path.replace(object_store.SCHEME, "s3://", 1), version=version, storage_options=options)
 
 
 def open_table(path: str, version: int | None = None) -> Snapshot | None:
@@ -326,7 +329,7 @@ def open_table(path: str, version: int | None = None) -> Snapshot | None:
         LakehouseError: the log is there but cannot be read, or holds no such version; it says what to do.
     """
     try:
-        found = Snapshot(path, DeltaTable(_uri(path), version=version), version is not None)
+        found = Snapshot(path, _table_at(path, version), version is not None)
     except TableNotFoundError:
         return None
     except (DeltaError, OSError) as error:

@@ -9,10 +9,10 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from lakehouse import files
 from lakehouse.lake import damage, delta_log
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
@@ -92,8 +92,9 @@ def _planned(settings: Settings, table: Table, snapshot: Snapshot) -> Maintenanc
     size = LARGE_FILE if table.append_only else SMALL_FILE
     best = max(1, math.ceil(totals["bytes"] / size))
     going = [] if wanted == FOREVER else snapshot.unneeded(settings.retention.days or 0)
-    goes = _sizes(settings, table, going)
-    unreferenced = _on_disk(settings, table) - totals["bytes"] if settings.is_local else 0
+    there = _data_files(settings, table)
+    goes = sum(there.get(file, 0) for file in going)
+    unreferenced = sum(there.values()) - totals["bytes"]
     return MaintenancePlan(
         table.name,
         totals["files"],
@@ -144,13 +145,7 @@ def _file_size(spark: SparkSession, size: int) -> Iterator[None]:
         spark.conf.set(MAX_FILE_SIZE, str(before))
 
 
-def _on_disk(settings: Settings, table: Table) -> int:
-    place = Path(settings.path(table.path))
-    return sum(file.stat().st_size for file in place.rglob("*.parquet") if "_delta_log" not in file.parts)
-
-
-def _sizes(settings: Settings, table: Table, files: list[str]) -> int:
-    if not settings.is_local:
-        return 0
-    place = Path(settings.path(table.path))
-    return sum((place / file).stat().st_size for file in files if (place / file).exists())
+def _data_files(settings: Settings, table: Table) -> dict[str, int]:
+    """The sizes of a table's data files, whatever version needs them, by their paths under the table."""
+    found = files.sizes_below(settings.path(table.path))
+    return {name: size for name, size in found.items() if name.endswith(".parquet") and "_delta_log" not in name}

@@ -21,6 +21,7 @@ from lakehouse.lake import damage, delta_log, tables, upgrades
 from lakehouse.lake.changes import CHANGE, DELETE, INSERT, UPDATE
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
+from lakehouse.lake.locking import Hold, Unshared
 from lakehouse.lake.tables import Table
 from lakehouse.spark import session
 from lakehouse.spark.opening import SessionOpener
@@ -48,7 +49,8 @@ class Store:
     """The tables of one lake, through one Spark session.
 
     The session may be given as a function that opens it: it is called when Spark is needed, since a run that finds
-    nothing to do needs none. ``elsewhere``: tables that stand outside the root, by name.
+    nothing to do needs none. ``elsewhere``: tables that stand outside the root, by name. ``hold``: what keeps other
+    writers away, asked before each commit.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class Store:
         spark: SparkSession | Callable[[], SparkSession],
         root: str,
         elsewhere: Mapping[str, str] | None = None,
+        hold: Hold | None = None,
     ) -> None:
         self.root = root
+        self.hold = hold or Unshared()
         self._spark = spark
         self._elsewhere = dict(elsewhere or {})
 
@@ -73,7 +77,7 @@ class Store:
 
     def at(self, root: str) -> "Store":
         """The tables of another root through the same session."""
-        return Store(self._spark, root)
+        return Store(self._spark, root, hold=self.hold)
 
     def path(self, table: Table) -> str:
         """Where a table stands."""
@@ -184,6 +188,7 @@ class Store:
 
     def append(self, frame: DataFrame, table: Table, commit: Commit, *, replacing: bool = False) -> Written:
         """Append rows in one commit; ``replacing``: they take the place of all others, which need not be readable."""
+        self.hold.check()
         mode = "overwrite" if replacing else "append"
         writer = frame.select(*table.column_names).write.format("delta").mode(mode)
         writer = writer.option("userMetadata", commit.to_json()).option("maxRecordsPerFile", ROWS_PER_FILE)
@@ -224,6 +229,7 @@ class Store:
         return self._written(table)
 
     def _create(self, spark: SparkSession, table: Table) -> None:
+        self.hold.check()
         builder = DeltaTable.createIfNotExists(spark).location(self.path(table)).comment(table.comment)
         for column in table.columns:
             builder = builder.addColumn(column.name, column.type, nullable=column.nullable, comment=column.comment)
@@ -239,6 +245,7 @@ class Store:
 
         Each step can be done again, should a run die between two of them.
         """
+        self.hold.check()
         found = int(snapshot.properties.get(tables.SCHEMA_PROPERTY, "1"))
         path = f"delta.`{self.path(table)}`"
         for addition in upgrades.additions(table, found, snapshot.column_names):
@@ -254,6 +261,7 @@ class Store:
 
     def checkpoint(self, table: Table) -> None:
         """Sum the log up in one file, so that readers need not read every commit."""
+        self.hold.check()
         jvm: Any = self.spark._jvm
         log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(table))
         log.checkpoint()
@@ -261,6 +269,7 @@ class Store:
     @contextmanager
     def with_commit_info(self, commit: Commit) -> Iterator[None]:
         """Let every commit made meanwhile carry this account; it is unset whatever happens."""
+        self.hold.check()
         with self._setting(USER_METADATA, commit.to_json()):
             yield
 

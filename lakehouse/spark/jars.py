@@ -1,7 +1,8 @@
 """The pinned jars, fetched once into the project's own cache, so that later starts touch no network.
 
-``python -m lakehouse.spark.jars`` fetches them. The commands start Spark with these files. ``spark-submit`` resolves
-the same versions from ``spark.jars.packages`` through Spark's Ivy, into Ivy's own cache.
+``python -m lakehouse.spark.jars [s3]`` fetches them, and prints where they are: a line of paths a list, as ``--jars``
+of ``spark-submit`` takes them. The commands start Spark with these files. ``spark-submit`` resolves the same versions
+of the first list from ``spark.jars.packages`` through Spark's Ivy, into Ivy's own cache.
 """
 
 import hashlib
@@ -48,42 +49,15 @@ class Jar:
         return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.artifact}-{self.version}.jar"
 
 
-PINNED = (
-    Jar(
-        "io.delta",
-        "delta-spark_4.2_2.13",
-        "4.4.0",
-        "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
-    ),
-    Jar("io.delta", "delta-storage", "4.4.0", "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc"),
-    Jar("io.delta", "delta-kernel-api", "4.4.0", "ee9b5a14ac3b7efdff4d61a58478fe8eb0e5a3fbca43889dca7290795fe79a11"),
-    Jar(
-        "io.delta",
-        "delta-kernel-defaults",
-        "4.4.0",
-        "225c975199e4718b38ee5b7e6da7f19e9585024262b2cec2656b32151a856b0b",
-    ),
-    Jar(
-        "io.delta",
-        "delta-kernel-unitycatalog",
-        "4.4.0",
-        "cea22dfb4ac562b3cd27bf652697750e8336009d73fb06631363aaaad5345ffa",
-    ),
-    Jar(
-        "io.unitycatalog",
-        "unitycatalog-client",
-        "0.6.0",
-        "48257499a86b801a3e2372cec55ac226ca1c1c7eabe5c118e7302f29a1fdbc19",
-    ),
-    Jar(
-        "io.unitycatalog",
-        "unitycatalog-hadoop",
-        "0.6.0",
-        "c47b63c961c87102b9e1d63809a0915ba4c86b7652f57c8d39ca3a05b441a150",
-    ),
-    Jar("org.postgresql", "postgresql", "42.7.13", "6e0e4cc2d8cae902084f8a2b18728b073a6fd9d1f87c9d8bff8f298c18185b93"),
-)
-"""What ``spark.jars.packages`` of ``spark-defaults.conf`` comes to, with what it needs and Spark itself has not."""
+BASE, S3 = "jars.txt", "jars-s3.txt"
+"""The lists in ``conf/``: what every session needs, and what one needs beside it for a root in an object store."""
+
+
+def pinned(name: str = BASE) -> tuple[Jar, ...]:
+    """The jars of a list, as they are pinned."""
+    lines = (resources.path("conf") / name).read_text(encoding="utf-8").splitlines()
+    columns = (line.replace(":", " ").split() for line in lines if not line.startswith("#"))
+    return tuple(Jar(group, artifact, version, sha256) for group, artifact, version, sha256 in columns)
 
 
 def cache() -> Path:
@@ -103,14 +77,14 @@ def properties(text: str) -> dict[str, str]:
     return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}
 
 
-def local() -> list[Path]:
-    """The pinned jars in the cache; none when they have not all been fetched yet."""
-    files = sorted(cache() / jar.file_name for jar in PINNED)
+def local(name: str = BASE) -> list[Path]:
+    """The jars of a list in the cache; none when they have not all been fetched yet."""
+    files = sorted(cache() / jar.file_name for jar in pinned(name))
     return files if all(file.is_file() for file in files) else []
 
 
-def fetch(environ: Mapping[str, str]) -> list[Path]:
-    """Fetch the pinned jars that the cache lacks, and check all of them.
+def fetch(environ: Mapping[str, str], name: str = BASE) -> list[Path]:
+    """Fetch the jars of a list that the cache lacks, and check all of them.
 
     The proxy is the one that the usual variables name.
 
@@ -120,13 +94,13 @@ def fetch(environ: Mapping[str, str]) -> list[Path]:
     repository = (environ.get(MIRROR) or MAVEN_CENTRAL).rstrip("/")
     try:
         cache().mkdir(parents=True, exist_ok=True)
-        for jar in PINNED:
+        for jar in pinned(name):
             file = cache() / jar.file_name
             if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != jar.sha256:
                 _download(f"{repository}/{jar.path}", file, jar.sha256)
     except OSError as error:
         raise LakehouseError(f"The jars cannot be kept in {cache()}: {error.strerror or error}.") from error
-    return local()
+    return local(name)
 
 
 def _download(url: str, file: Path, sha256: str) -> None:
@@ -149,6 +123,7 @@ def _download(url: str, file: Path, sha256: str) -> None:
 
 if __name__ == "__main__":
     try:
-        print(f"{len(fetch(settings.environment()))} jars in {cache()}")
+        for wanted in (BASE, *(f"jars-{extra}.txt" for extra in sys.argv[1:])):
+            print(*fetch(settings.environment(), wanted), sep=",")
     except LakehouseError as error:
         sys.exit(f"error: {error}")

@@ -22,8 +22,8 @@ from pyspark.java_gateway import launch_gateway
 from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import interrupts, logs, resources, settings
-from lakehouse.errors import LakehouseError, QualityError
+from lakehouse import interrupts, logs, object_store, resources, settings
+from lakehouse.errors import LakehouseError, QualityError, UsageError
 from lakehouse.spark import archive, configuration, jars, java, jvm_log
 from lakehouse.wording import in_one_line
 
@@ -91,7 +91,7 @@ def open_session(overrides: Mapping[str, str] | None = None) -> SparkSession:
     try:
         if gateway is not None:
             SparkContext(gateway=gateway)  # the JVM knows its settings from its start
-        spark: SparkSession = SparkSession.builder.getOrCreate()
+        spark: SparkSession = SparkSession.builder.config(map={**_for_object_store()}).getOrCreate()
         configuration.check(spark)
     except LakehouseError:
         raise
@@ -342,10 +342,14 @@ def jvm_variables(overrides: Mapping[str, str]) -> dict[str, str]:
     _allow_open_files()
     java_home = java.find(environ)
     fetched = jars.local()
+    stored = _for_object_store()
+    for_store = jars.local(jars.S3) if stored else []
+    if stored and not (fetched and for_store):
+        raise UsageError(object_store.EXTRA)
     if fetched:  # no look-up by Ivy at every start; on the class path they share the archive
-        listed = list(map(str, fetched))
+        listed = list(map(str, [*fetched, *for_store]))  # the archive's own come first, or it is not used
         of_cache = {"spark.driver.extraClassPath": os.pathsep.join(listed), "spark.jars": ",".join(listed)}
-        overrides = {**of_cache, jars.PACKAGES: "", **overrides}
+        overrides = {**of_cache, jars.PACKAGES: "", **stored, **overrides}
     found = {
         "JAVA_HOME": str(java_home),
         "SPARK_SUBMIT_OPTS": " ".join(_jvm_options(environ, java_home)),
@@ -356,6 +360,12 @@ def jvm_variables(overrides: Mapping[str, str]) -> dict[str, str]:
     if not configuration.has_files(environ) and archive.NO_CONF.is_dir():
         found["SPARK_CONF_DIR"] = str(archive.NO_CONF)
     return found
+
+
+def _for_object_store() -> dict[str, str]:
+    """Spark's settings for the object store of this process; none where the lake stands on a disk."""
+    chosen = object_store.ObjectStore.chosen
+    return chosen.for_spark if chosen else {}
 
 
 def _jvm_options(environ: Mapping[str, str], java_home: Path) -> list[str]:

@@ -15,7 +15,7 @@ TWO = Jar("org.example.more", "two_2.13", "2.1", hashlib.sha256(b"two").hexdiges
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(jars, "PINNED", (ONE, TWO))
+    monkeypatch.setattr(jars, "pinned", lambda _name: (ONE, TWO))
     monkeypatch.setattr(jars, "cache", lambda: tmp_path / "a cache")
     return tmp_path / "a cache"
 

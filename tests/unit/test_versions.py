@@ -31,9 +31,9 @@ def test_delta_jar_fits_the_installed_delta_and_spark() -> None:
 
 
 def test_every_jar_is_pinned_at_the_version_that_spark_submit_resolves() -> None:
-    pinned = {jar.artifact: jar.version for jar in jars.PINNED}
+    pinned = {jar.artifact: jar.version for jar in jars.pinned()}
     assert {name: pinned.get(name) for name in coordinates()} == coordinates()
-    of_delta = {jar.version for jar in jars.PINNED if jar.group == "io.delta"}
+    of_delta = {jar.version for jar in jars.pinned() if jar.group == "io.delta"}
     assert of_delta == {PINS["delta-spark"]}
 
 
