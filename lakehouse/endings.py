@@ -12,6 +12,46 @@ from lakehouse.errors import ExitCode, LakehouseError
 
 LACKS = (
     (
+        r"NoSuchBucket|UnknownStoreException",
+        "The bucket that the root names is not there; make it, or correct LAKEHOUSE_ROOT",
+    ),
+    (
+        r"ExpiredToken|token (included in the request|provided) (is|has) expired",
+        "The credentials for the object store have expired; renew them and run the same command again",
+    ),
+    (
+        r"Unable to locate credentials|Unable to load credentials|NoAuthWithAWSException|CredentialsNotLoaded",
+        "There are no credentials for the object store where AWS' chain looks (AWS_ACCESS_KEY_ID, a profile, a role)",
+    ),
+    (
+        r"InvalidAccessKeyId|SignatureDoesNotMatch",
+        "The object store does not take the credentials that AWS' usual chain gives; correct them",
+    ),
+    (
+        r"AccessDenied",
+        "The object store does not allow this with the credentials that AWS' usual chain gives; ask for the right, or "
+        "take others",
+    ),
+    (
+        r"SlowDown|reduce your request rate",
+        "The object store is asked too much (503); run the same command again later",
+    ),
+    (
+        r"RequestTimeTooSkewed",
+        "The clock of this machine is off, so the object store takes no request; set it and run the same command again",
+    ),
+    (
+        r"Could not connect to the endpoint URL|SSL validation failed|error sending request"
+        r"|SdkClientException: Unable to execute HTTP request",
+        "The object store cannot be reached; are LAKEHOUSE_S3__ENDPOINT and, for certificates of your own, "
+        "LAKEHOUSE_S3__CA_FILE right, and is the store up",
+    ),
+    (
+        r"S3AFileSystem not found|NoClassDefFoundError: software/amazon",
+        "Spark lacks the jars for an object store; give spark-submit `--jars` with the line that "
+        "`python -m lakehouse.spark.jars s3` prints last",
+    ),
+    (
         r"No space left on device|os error 28\b|Disk quota exceeded|Errno 28\b|disk is full",
         "The disk is full; make room (`df -h` shows where, /tmp and TMPDIR too) and run the same command again",
     ),

@@ -5,7 +5,8 @@ web identity, container, instance), which each of the three asks by itself, so t
 """
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from lakehouse import certificates, endings
 from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.sections import S3Settings
 
@@ -23,13 +25,18 @@ CREDENTIALS = "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvide
 UNSAFE = ("AWS_S3_ALLOW_UNSAFE_RENAME", "AWS_S3_LOCKING_PROVIDER", "AWS_CONDITIONAL_PUT")
 NOT_AS_EXPECTED = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
 """Another ETag, somebody who writes at the same moment, and nothing where an ETag was expected."""
-ATTEMPTS = 10
+WRONG = ("NoSuchBucket", "NoCredentials", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+"""What only another setting mends."""
+ATTEMPTS = 6
 """Of each request, with growing pauses: a store that is asked too much says 503 for seconds."""
 
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """Where the store is and how it is spoken to; ``endpoint`` is None for AWS itself."""
+    """Where the store is and how it is spoken to; ``endpoint`` is None for AWS itself.
+
+    ``ca_file``: certificates that are trusted beside the machine's.
+    """
 
     chosen: ClassVar["ObjectStore | None"] = None
     endpoint: str | None
@@ -76,7 +83,7 @@ class ObjectStore:
             "s3",
             endpoint_url=self.endpoint,
             region_name=self.region,
-            verify=str(self.ca_file) if self.ca_file else None,
+            verify=str(certificates.bundle(self.ca_file)) if self.ca_file else None,
             config=Config(s3={"addressing_style": style}, retries=retries, connect_timeout=10, read_timeout=60),
         )
 
@@ -92,8 +99,6 @@ def use(section: S3Settings, environ: Mapping[str, str]) -> None:
     for name in UNSAFE:
         if environ.get(name):
             raise UsageError(f"{name} is set, with which delta-rs does not commit by a conditional PUT: unset it.")
-    if section.ca_file is not None and not section.ca_file.is_file():
-        raise UsageError(f"s3.ca_file is {section.ca_file}, but there is no such file.")
     endpoint = section.endpoint or environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
     ObjectStore.chosen = ObjectStore(
         endpoint.rstrip("/") if endpoint else None,
@@ -148,13 +153,13 @@ class NotAsExpectedError(Exception):
 def read(place: str) -> Stored | None:
     """An object; None where there is none."""
     bucket, key = bucket_and_key(place)
-    client = current().client
-    try:
-        answer = client.get_object(Bucket=bucket, Key=key)
-    except client.exceptions.NoSuchKey:
-        return None
-    now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-    return Stored(answer["Body"].read(), answer["ETag"], (now - answer["LastModified"]).total_seconds())
+    with _explained() as client:
+        try:
+            answer = client.get_object(Bucket=bucket, Key=key)
+        except client.exceptions.NoSuchKey:
+            return None
+        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return Stored(answer["Body"].read(), answer["ETag"], (now - answer["LastModified"]).total_seconds())
 
 
 def write(place: str, body: bytes, *, only_if: str | None = None) -> str:
@@ -167,12 +172,62 @@ def write(place: str, body: bytes, *, only_if: str | None = None) -> str:
 
     bucket, key = bucket_and_key(place)
     condition = {} if only_if is None else {"IfNoneMatch": "*"} if only_if == "*" else {"IfMatch": only_if}
+    with _explained() as client:
+        try:
+            return str(client.put_object(Bucket=bucket, Key=key, Body=body, **condition)["ETag"])
+        except ClientError as error:
+            if condition and error.response["Error"]["Code"] in NOT_AS_EXPECTED:
+                raise NotAsExpectedError(place) from None
+            raise
+
+
+def below(folder: str) -> dict[str, int]:
+    """The size in bytes of every object below a folder, by its path from there."""
+    return _listed(folder, "")[0]
+
+
+def directly_in(folder: str) -> tuple[dict[str, int], list[str]]:
+    """The size in bytes of every object that stands directly in a folder, by name, and the names of its folders."""
+    return _listed(folder, "/")
+
+
+def _listed(folder: str, delimiter: str) -> tuple[dict[str, int], list[str]]:
+    bucket, key = bucket_and_key(folder)
+    start, sizes, folders = len(key) + 1, {}, []
+    with _explained() as client:
+        asked = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{key}/", Delimiter=delimiter)
+        for page in asked:
+            sizes.update({entry["Key"][start:]: int(entry["Size"]) for entry in page.get("Contents", ())})
+            folders += [entry["Prefix"][start:].rstrip("/") for entry in page.get("CommonPrefixes", ())]
+    return sizes, sorted(folders)
+
+
+def remove(folder: str, names: Iterable[str]) -> None:
+    """Remove objects by their paths from a folder, if they are there."""
+    bucket, key = bucket_and_key(folder)
+    keys = [{"Key": f"{key}/{name}"} for name in names]
+    with _explained() as client:
+        for first in range(0, len(keys), 1000):  # as many as one request takes
+            client.delete_objects(Bucket=bucket, Delete={"Objects": keys[first : first + 1000], "Quiet": True})
+
+
+@contextmanager
+def _explained() -> Iterator[Any]:
+    """boto3's client; what it raises meanwhile becomes a sentence.
+
+    Raises:
+        UsageError: the bucket is not there, or the credentials are not taken.
+        LakehouseError: anything else.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
     try:
-        return str(current().client.put_object(Bucket=bucket, Key=key, Body=body, **condition)["ETag"])
-    except ClientError as error:
-        if condition and error.response["Error"]["Code"] in NOT_AS_EXPECTED:
-            raise NotAsExpectedError(place) from None
-        raise
+        yield current().client
+    except (BotoCoreError, ClientError) as error:
+        code = "NoCredentials" if isinstance(error, NoCredentialsError) else ""
+        code = error.response["Error"]["Code"] if isinstance(error, ClientError) else code
+        kind = UsageError if code in WRONG else LakehouseError
+        raise kind(endings.known(error) or f"The object store failed: {endings.sentence(error)}.") from error
 
 
 def bucket_and_key(place: str) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from lakehouse import object_store, resources, roots
+from lakehouse import certificates, object_store, resources, roots
 from lakehouse.errors import UsageError
 from lakehouse.sections import (
     ApiSettings,
@@ -125,6 +125,8 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
     settings = settings.model_copy(update={"root": root})
     if not settings.is_local:
         object_store.use(settings.s3, os.environ)
+        if settings.s3.ca_file is not None:
+            set_variable(certificates.VARIABLE, str(certificates.bundle(settings.s3.ca_file)))
     return settings
 
 

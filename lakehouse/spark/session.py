@@ -22,7 +22,7 @@ from pyspark.java_gateway import launch_gateway
 from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import interrupts, logs, object_store, resources, settings
+from lakehouse import certificates, interrupts, logs, object_store, resources, settings
 from lakehouse.errors import LakehouseError, QualityError, UsageError
 from lakehouse.spark import archive, configuration, jars, java, jvm_log
 from lakehouse.wording import in_one_line
@@ -374,6 +374,10 @@ def _jvm_options(environ: Mapping[str, str], java_home: Path) -> list[str]:
     The user's come last: of two that say one thing the JVM takes the later.
     """
     ours = [UTC, AT_FULL_HEAP, *archive.options(java_home), *([] if is_long_lived else [JIT_C1_ONLY])]
+    chosen = object_store.ObjectStore.chosen
+    if chosen and chosen.ca_file:
+        store = certificates.key_store(java_home, chosen.ca_file)
+        ours += [f"-Djavax.net.ssl.trustStore={store}", f"-Djavax.net.ssl.trustStorePassword={certificates.PASSWORD}"]
     if not configuration.has_log_settings(environ):
         file = "log4j2-lines.properties" if logs.has_file() else "log4j2.properties"
         ours.insert(0, f"-Dlog4j2.configurationFile={(resources.path('conf') / file).as_uri()}")
