@@ -20,7 +20,7 @@ pytest_plugins = [
     f"tests.support.{module}"
     for module in (
         *("postgres_fixtures", "lakes", "export_fixtures", "revised_lake", "api_fixtures"),
-        *("autumn_lake", "browser", "calls"),
+        *("autumn_lake", "browser", "calls", "object_stores"),
     )
 ]
 

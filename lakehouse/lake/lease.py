@@ -11,6 +11,7 @@ Such a commit is found afterwards (``writers``).
 import json
 import logging
 import os
+import secrets
 import socket
 import threading
 import time
@@ -37,9 +38,14 @@ def now() -> float:
 
 @dataclass(frozen=True)
 class State:
-    """What the object says. ``renewal`` counts, so that no two writings of it have the same ETag."""
+    """What the object says.
+
+    ``token`` is of one taking: containers may share a name and a process id. ``renewal`` counts, so that no two
+    writings have the same ETag.
+    """
 
     owner: str
+    token: str
     generation: int
     renewal: int
     term_seconds: float
@@ -56,7 +62,7 @@ class Lease:
     def __init__(self, root: str, term: float, clock: Callable[[], float] = now) -> None:
         self._root = root
         self._place = f"{root.rstrip('/')}/{FILE}"
-        self._state = State(f"{socket.gethostname()}:{os.getpid()}", 0, 0, term)
+        self._state = State(f"{socket.gethostname()}:{os.getpid()}", secrets.token_hex(8), 0, 0, term)
         self._clock = clock
         self._etag = ""
         self._lasts_until = 0.0

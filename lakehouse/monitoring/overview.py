@@ -17,7 +17,7 @@ from lakehouse.lake import delta_log, watermarks
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.pinned import Tables
 from lakehouse.lake.tables import BRONZE, GOLD, RUNS, SILVER, Table
-from lakehouse.monitoring import anomalies, freshness, newest, published
+from lakehouse.monitoring import anomalies, freshness, newest, published, writers
 from lakehouse.monitoring.anomalies import Anomaly
 from lakehouse.monitoring.freshness import DAY, DAYS_SHOWN, Day, Freshness, State
 from lakehouse.monitoring.published import Published
@@ -53,7 +53,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Overview:
-    """All that ``status`` shows. ``clock``: the lake's. ``gaps``: of the days shown; None where it cannot be told."""
+    """All that ``status`` shows. ``clock``: the lake's. ``gaps``: of the days shown; None where it cannot be told.
+
+    ``crossed``: tables that two runs wrote at once, each with a sentence.
+    """
 
     lake: Mapping[str, Any]
     clock: datetime
@@ -64,6 +67,7 @@ class Overview:
     runs: Sequence[Mapping[str, Any]]
     published: Published
     is_other_lake: bool
+    crossed: Mapping[str, str]
 
     @property
     def findings(self) -> list[Finding]:
@@ -77,6 +81,10 @@ class Overview:
             if table["lost_files"]:
                 lost = f"{len(table['lost_files'])} of its {counted(table['files'], 'data file')}"
                 found.append(Finding(Level.BROKEN, table["table"], f"{table['table']} has lost {lost}"))
+        found += [
+            Finding(Level.BROKEN, table, f"{sentence}; `lakehouse run --full-refresh` builds all derived tables anew")
+            for table, sentence in self.crossed.items()
+        ]
         found += [Finding(Level.WARNING, "rows", anomaly.describe()) for anomaly in self.anomalies]
         if self.runs and self.runs[0]["status"] != "ok":
             run = self.runs[0]
@@ -150,6 +158,7 @@ def read(settings: Settings, machine: datetime) -> Overview:
         _last_runs(tables),
         in_postgres,
         is_other_lake,
+        writers.crossed(there),
     )
 
 

@@ -1,12 +1,15 @@
 """Settings: which source wins, and that nothing unknown or secret slips in."""
 
+import os
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from lakehouse import resources, settings
+from lakehouse import object_store, resources, settings
 from lakehouse.errors import UsageError
+from lakehouse.object_store import ObjectStore
 
 
 @pytest.fixture
@@ -30,9 +33,66 @@ def test_prefers_flag_then_environment_then_own_file_then_base(conf: Path, monke
     assert settings.load({"root": "/from/flag"}).root == "/from/flag"
 
 
-def test_keeps_an_object_store_root_as_it_is(conf: Path) -> None:
-    found = settings.load({"root": "s3a://bucket/lake"})
+@pytest.fixture
+def no_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No variable names an object store, a region or a profile of the user's; afterwards none is set up."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    yield
+    ObjectStore.chosen = None
+
+
+def test_an_object_store_is_described_once_for_spark_and_delta_rs(conf: Path, no_store: None) -> None:
+    section = {"endpoint": "http://store.example:9000/", "region": "eu-west-2"}
+    found = settings.load({"root": "s3a://bucket/lake", "s3": section})
     assert (found.root, found.is_local) == ("s3a://bucket/lake", False)
+    store = object_store.current()
+    assert store.for_spark == {
+        "spark.hadoop.fs.s3a.endpoint": "http://store.example:9000",
+        "spark.hadoop.fs.s3a.endpoint.region": "eu-west-2",
+        "spark.hadoop.fs.s3a.path.style.access": "true",
+        "spark.hadoop.fs.s3a.aws.credentials.provider": object_store.CREDENTIALS,
+    }
+    assert store.for_delta_rs == {
+        "aws_endpoint": "http://store.example:9000",
+        "aws_region": "eu-west-2",
+        "aws_virtual_hosted_style_request": "false",
+        "aws_conditional_put": "etag",
+        "allow_http": "true",
+    }
+
+
+def test_an_object_store_of_aws_needs_its_region_alone(
+    conf: Path, no_store: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match=r"^The bucket's region is not known: set LAKEHOUSE_S3__REGION\.$"):
+        settings.load({"root": "s3a://bucket/lake"})
+    monkeypatch.setenv("AWS_REGION", "eu-west-2")
+    settings.load({"root": "s3a://bucket/lake"})
+    store = object_store.current()
+    assert (store.endpoint, store.region, store.path_style) == (None, "eu-west-2", False)
+    assert "spark.hadoop.fs.s3a.endpoint" not in store.for_spark
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://store.example")  # AWS' own variable drives Spark, too
+    settings.load({"root": "s3a://bucket/lake"})
+    assert object_store.current().for_spark["spark.hadoop.fs.s3a.endpoint"] == "https://store.example"
+
+
+@pytest.mark.parametrize("variable", object_store.UNSAFE)
+def test_refuses_what_makes_commits_to_an_object_store_unsafe(
+    variable: str, conf: Path, no_store: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "dynamodb")
+    with pytest.raises(UsageError, match=rf"^{variable} is set, with which delta-rs does not commit by a conditional"):
+        settings.load({"root": "s3a://bucket/lake", "s3": {"region": "eu-west-2"}})
+
+
+def test_says_what_an_object_store_needs_that_is_not_installed(
+    conf: Path, no_store: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(UsageError, match="make setup EXTRAS=s3"):
+        settings.load({"root": "s3a://bucket/lake"})
 
 
 @pytest.mark.parametrize(
