@@ -1,12 +1,16 @@
 """An object store on this machine: moto behind a socket, one request at a time, with faults on demand."""
 
 import io
+import json
 import logging
+import re
 import ssl
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,8 @@ from werkzeug.serving import make_server
 from lakehouse.object_store import ObjectStore
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "not a secret"}
+PROJECT = Path(__file__).resolve().parents[2]
+ORDERS = ".orders"
 CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
 ERROR = "<?xml version='1.0'?><Error><Code>{0}</Code><Message>{0} by the test</Message><RequestId>1</RequestId></Error>"
 
@@ -33,63 +39,89 @@ class Fault:
     times: int | None = None
     is_late: bool = False
 
+    def is_due(self, method: str, path: str) -> bool:
+        """Whether it meets this request; it then counts as told."""
+        if method not in self.methods.split() or self.part not in path or self.times == 0:
+            return False
+        self.times = None if self.times is None else self.times - 1
+        return True
 
-@dataclass
+
+@dataclass(frozen=True)
 class Bucket:
     """A bucket of its own in a store that answers at ``url``."""
 
     url: str
     name: str
     client: Any
-    faults: list[Fault] = field(default_factory=list)
-    ignores_conditions: bool = False
-    asked: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def root(self) -> str:
-        return f"s3a://{self.name}/a lake".replace(" ", "-")
+        return f"s3a://{self.name}/a-lake"
 
     @property
     def variables(self) -> dict[str, str]:
         """What a process of the product needs."""
         return {**CREDENTIALS, "LAKEHOUSE_S3__ENDPOINT": self.url}
 
-    def names(self, prefix: str = "") -> list[str]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+    def names(self) -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
         return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
 
-    def fail(self, code: str, status: int, **how: Any) -> Fault:
-        self.faults.append(fault := Fault(code, status, **how))
-        return fault
+    def fail(self, code: str, status: int, **how: Any) -> None:
+        self._told({"fault": asdict(Fault(code, status, **how))})
+
+    def ignore_conditions(self) -> None:
+        self._told({"ignores_conditions": True})
+
+    def heal(self) -> None:
+        """No fault from now on."""
+        self._told({"heals": True})
+
+    def _told(self, order: dict[str, Any]) -> None:
+        self.client.put_object(Bucket=self.name, Key=ORDERS, Body=json.dumps(order).encode())
 
 
 class _Served:
-    """moto's application, for buckets that have faults of their own."""
+    """moto's application, one request at a time; an object of the name ``ORDERS`` is an order of the test's."""
 
     def __init__(self) -> None:
         self.application = DomainDispatcherApplication(create_backend_app)
-        self.buckets: dict[str, Bucket] = {}
+        self.faults: dict[str, list[Fault]] = {}
+        self.ignore_conditions: set[str] = set()
         self.one_at_a_time = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))  # before anybody has to wait
+        length = environ.get("CONTENT_LENGTH")
+        is_chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "")
+        body = environ["wsgi.input"].read(*(() if is_chunked else (int(length or 0),)))  # before anybody has to wait
         environ["wsgi.input"] = io.BytesIO(body)
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        bucket = self.buckets.get(path.strip("/").split("/")[0])
+        bucket = path.strip("/").split("/")[0]
         with self.one_at_a_time:
-            if bucket is None:
-                return self._asked(environ, start)
-            bucket.asked.append((method, path))
-            if bucket.ignores_conditions:
+            if method == "PUT" and path.endswith(ORDERS):
+                self._obey(bucket, json.loads(re.search(rb"\{.*\}", body)[0]))  # type: ignore[index]
+                start("200 OK", [("ETag", '"0"')])
+                return [b""]
+            if bucket in self.ignore_conditions:
                 for name in CONDITIONS:
                     environ.pop(name, None)
-            fault = self._due(bucket, method, path)
+            fault = next((each for each in self.faults.get(bucket, ()) if each.is_due(method, path)), None)
             if fault is None:
                 return self._asked(environ, start)
             if fault.is_late:
                 self._asked(environ, lambda *_: None)
             start(f"{fault.status} {fault.code}", [("Content-Type", "application/xml")])
             return [b"" if method == "HEAD" else ERROR.format(fault.code).encode()]
+
+    def _obey(self, bucket: str, order: dict[str, Any]) -> None:
+        if "fault" in order:
+            self.faults.setdefault(bucket, []).append(Fault(**order["fault"]))
+        if "ignores_conditions" in order:
+            self.ignore_conditions.add(bucket)
+        if "heals" in order:
+            self.faults.pop(bucket, None)
+            self.ignore_conditions.discard(bucket)
 
     def _asked(self, environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
         found = self.application(environ, start)
@@ -98,40 +130,41 @@ class _Served:
         finally:
             getattr(found, "close", lambda: None)()
 
-    @staticmethod
-    def _due(bucket: Bucket, method: str, path: str) -> Fault | None:
-        for fault in bucket.faults:
-            if method in fault.methods.split() and fault.part in path and fault.times != 0:
-                fault.times = None if fault.times is None else fault.times - 1
-                return fault
-        return None
 
-
-@contextmanager
-def serving(certificate: tuple[Path, Path] | None = None) -> Iterator[Callable[[str], Bucket]]:
-    """A store; the function given makes a bucket of a name in it. ``certificate``: its file and that of its key."""
-    application, context = _Served(), None
+def serve(certificate: Sequence[str] = ()) -> None:
+    """Serve until the process is ended; prints the port first."""
+    context = None
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server("127.0.0.1", 0, application, threaded=True, ssl_context=context)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    url = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}"
+    server = make_server("127.0.0.1", 0, _Served(), threaded=True, ssl_context=context)
+    print(server.server_port, flush=True)
+    server.serve_forever()
+
+
+@contextmanager
+def serving(certificate: tuple[Path, Path] | None = None) -> Iterator[Callable[[str], Bucket]]:
+    """A store in a process of its own; the function given makes a bucket of a name in it.
+
+    ``certificate``: its file and that of its key.
+    """
+    command = [sys.executable, "-m", __name__, *map(str, certificate or ())]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT)
+    assert process.stdout is not None
+    url = f"{'https' if certificate else 'http'}://127.0.0.1:{int(process.stdout.readline())}"
 
     def made(name: str) -> Bucket:
         signed = {name.lower(): value for name, value in CREDENTIALS.items()}
         client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", verify=certificate is None, **signed)
         client.create_bucket(Bucket=name)
-        application.buckets[name] = Bucket(url, name, client)
-        return application.buckets[name]
+        return Bucket(url, name, client)
 
     try:
         yield made
     finally:
-        server.shutdown()
-        thread.join()
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope="session")
@@ -150,3 +183,7 @@ def bucket(
         monkeypatch.setenv(name, value)
     yield found
     ObjectStore.chosen = None
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1:])

@@ -44,13 +44,18 @@ class Lake:
         asked = {"LAKEHOUSE_API__URL": api.url, "LAKEHOUSE_API__REQUESTS_PER_SECOND": "0"}
         self.variables = {**bucket.variables, **asked, **variables}
 
-    def says(self, *arguments: str, code: int = 0, root: str | None = None) -> str:
-        done = lakehouse(root or self.bucket.root, *arguments, **self.variables)
-        assert done.returncode == code, done.stderr
-        return done.stdout if code == 0 else done.stderr
+    def says(self, *arguments: str, code: int = 0) -> str:
+        """All that a command prints."""
+        done = self._done(*arguments, code=code)
+        return done.stdout + done.stderr
 
     def document(self, *arguments: str) -> Any:
-        return json.loads(self.says(*arguments, "--json"))
+        return json.loads(self._done(*arguments, "--json").stdout)
+
+    def _done(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = lakehouse(self.bucket.root, *arguments, **self.variables)
+        assert done.returncode == code, done.stderr
+        return done
 
     def versions(self) -> dict[str, int]:
         return {table["table"]: table["version"] for table in self.document("status")["tables"]}
@@ -159,7 +164,7 @@ def test_what_goes_wrong_with_the_store_is_a_sentence_and_the_next_run_heals(
         "run", *DAYS, *NO_EXPORT, code=1
     )
     assert lake.versions()["silver.regional_half_hourly"] == 0  # made, and nothing half-written
-    bucket.faults.clear()
+    bucket.heal()
     bucket.fail("SlowDown", 503, times=4)
     lake.says("run", *DAYS, *NO_EXPORT)  # it was asked again until it answered
     assert lake.versions()["gold.carbon_intensity_daily"] == 1
