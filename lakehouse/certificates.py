@@ -20,9 +20,12 @@ _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE--
 
 
 def bundle(added: Path) -> Path:
-    """A file with the machine's certificates and those of ``added``."""
+    """A file with the certificates trusted now (``SSL_CERT_FILE``, else the machine's) and those of ``added``."""
     standing = ssl.get_default_verify_paths().cafile
-    text = (Path(standing).read_text(encoding="utf-8") if standing else "") + "\n" + "\n".join(_certificates(added))
+    trusted, certificates = Path(standing).read_text(encoding="utf-8") if standing else "", _certificates(added)
+    if standing and all(certificate in trusted for certificate in certificates):
+        return Path(standing)
+    text = "\n".join([trusted, *certificates]) + "\n"
     file = _place(text, "pem")
     if not file.is_file():
         _written(file, text)

@@ -135,6 +135,25 @@ def arguments(environ: Mapping[str, str], ours: Mapping[str, str], file: Path) -
     ]
 
 
+def with_store(stated: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """Spark's settings for an object store: those wanted, but the credentials' provider that the user states.
+
+    Raises:
+        UsageError: the user's Spark settings lead to another store than the lakehouse's own, which delta-rs goes by.
+    """
+    found = dict(wanted)
+    for name, value in wanted.items():
+        users = stated.get(name)
+        if name.endswith(".credentials.provider"):
+            found[name] = users or value
+        elif users not in (None, value):
+            raise UsageError(
+                f"Your Spark configuration sets {name} to {users!r}, but the lakehouse's settings say {value!r}: "
+                "say it by LAKEHOUSE_S3__ENDPOINT, __REGION and __PATH_STYLE alone."
+            )
+    return found
+
+
 def _as_conf(settings: Mapping[str, str]) -> list[str]:
     return [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
 

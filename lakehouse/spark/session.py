@@ -91,7 +91,9 @@ def open_session(overrides: Mapping[str, str] | None = None) -> SparkSession:
     try:
         if gateway is not None:
             SparkContext(gateway=gateway)  # the JVM knows its settings from its start
-        spark: SparkSession = SparkSession.builder.config(map={**_for_object_store()}).getOrCreate()
+        stated = dict(SparkConf().getAll())  # by files and arguments of whoever started the JVM
+        stored = configuration.with_store(stated, _for_object_store())
+        spark: SparkSession = SparkSession.builder.config(map={**stored}).getOrCreate()
         configuration.check(spark)
     except LakehouseError:
         raise
@@ -342,7 +344,7 @@ def jvm_variables(overrides: Mapping[str, str]) -> dict[str, str]:
     _allow_open_files()
     java_home = java.find(environ)
     fetched = jars.local()
-    stored = _for_object_store()
+    stored = configuration.with_store(configuration.stated(environ), _for_object_store())
     for_store = jars.local(jars.S3) if stored else []
     if stored and not (fetched and for_store):
         raise UsageError(object_store.EXTRA)

@@ -66,6 +66,18 @@ def test_lets_the_users_arguments_win_over_the_file(conf: Path, monkeypatch: pyt
     assert configuration.stated(settings.environment())["spark.master"] == "local[7]"
 
 
+def test_an_object_store_of_the_users_configuration_is_ours_or_refused() -> None:
+    prefix = "spark.hadoop.fs.s3a"
+    wanted = {f"{prefix}.endpoint": "https://ours", f"{prefix}.aws.credentials.provider": "theirs.by.default"}
+    assert configuration.with_store({f"{prefix}.endpoint": "https://ours"}, wanted) == wanted
+    own = {f"{prefix}.aws.credentials.provider": "of.the.user"}
+    assert configuration.with_store(own, wanted) == {**wanted, **own}
+    with pytest.raises(
+        UsageError, match=r"sets spark\.hadoop\.fs\.s3a\.endpoint to 'https://other', but the lakehouse"
+    ):
+        configuration.with_store({f"{prefix}.endpoint": "https://other"}, wanted)
+
+
 def test_puts_the_users_options_for_the_jvm_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=4 -Dplace='a b'")
     said = session.jvm_variables({})["SPARK_SUBMIT_OPTS"]
