@@ -5,6 +5,9 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import pyspark
+import pytest
+
 from lakehouse import __version__
 from lakehouse.spark import jars
 
@@ -37,28 +40,35 @@ def test_every_jar_is_pinned_at_the_version_that_spark_submit_resolves() -> None
     assert of_delta == {PINS["delta-spark"]}
 
 
+def test_the_jars_for_an_object_store_fit_sparks_hadoop() -> None:
+    of_store = {jar.artifact: jar.version for jar in jars.pinned(jars.S3)}
+    assert (Path(pyspark.__file__).parent / "jars" / f"hadoop-client-api-{of_store['hadoop-aws']}.jar").is_file()
+    assert len({jar.version for jar in jars.pinned(jars.S3) if jar.group == "software.amazon.awssdk"}) == 1
+
+
 def test_every_pinned_dependency_is_locked_at_that_version() -> None:
     locked = dict(re.findall(r"^([a-z0-9-]+)==([^ ;\\]+)", (PROJECT / "requirements" / "lock.txt").read_text(), re.M))
     assert {name: locked.get(name) for name in PINS} == PINS
 
 
 def test_every_locked_package_has_hashes() -> None:
-    for file in ("lock.txt", "build.txt", "uv.txt", "dbt.txt", "dashboard.txt"):
+    for file in ("lock.txt", "build.txt", "uv.txt", "dbt.txt", "airflow.txt", "dashboard.txt", "s3.txt"):
         text = (PROJECT / "requirements" / file).read_text()
         packages = re.findall(r"^[a-z0-9-]+==.*(?:\n    .*)*", text, re.M)
         assert packages
         assert all("--hash=sha256:" in package for package in packages)
 
 
-def test_an_extra_is_locked_at_the_versions_of_the_rest() -> None:
+@pytest.mark.parametrize(("file", "package"), [("dashboard.txt", "streamlit"), ("s3.txt", "boto3")])
+def test_an_extra_is_locked_at_the_versions_of_the_rest(file: str, package: str) -> None:
     def locked(file: str) -> dict[str, set[str]]:
         versions: dict[str, set[str]] = {}
         for name, version in re.findall(r"^([a-z0-9-]+)==([^ ]+)", (PROJECT / "requirements" / file).read_text(), re.M):
             versions.setdefault(name, set()).add(version)
         return versions
 
-    base, extra = locked("lock.txt"), locked("dashboard.txt")
-    assert "streamlit" in extra
+    base, extra = locked("lock.txt"), locked(file)
+    assert package in extra
     assert {name: versions for name, versions in extra.items() if base.get(name, versions) != versions} == {}
 
 
