@@ -25,6 +25,8 @@ from lakehouse.object_store import NotAsExpectedError, Stored
 FILE = ".lease.json"
 TICKS = 4
 """Renewals in a term."""
+LAST_RENEWAL = 10.0
+"""Seconds that the end of a run waits for a renewal that is under way, at a store that does not answer."""
 GRACE = 2.0
 """Seconds: the store tells times in whole ones."""
 
@@ -67,7 +69,6 @@ class Lease:
         self._etag = ""
         self._lasts_until = 0.0
         self._is_lost = False
-        self._writing = threading.Lock()
         self._ended = threading.Event()
         self._renewer = threading.Thread(target=self._keep, name="renews the lease", daemon=True)
 
@@ -123,9 +124,8 @@ class Lease:
     def give_back(self) -> None:
         """Let the next writer in at once; where that fails, it waits for the term to pass."""
         self._ended.set()
-        if self._renewer.is_alive():
-            self._renewer.join()
-        if not self._is_lost:
+        self._renewer.join(LAST_RENEWAL)
+        if not self._is_lost and not self._renewer.is_alive():
             self._renew(replace(self._state, is_free=True))
 
     def _read(self, found: Stored | None) -> State | None:
@@ -161,6 +161,7 @@ class Lease:
                 self._etag = object_store.write(self._place, self._state.to_json(), only_if=condition)
             except NotAsExpectedError:
                 continue
+            object_store.write(self._place, replace(self._state, is_free=True).to_json())
             raise UsageError(
                 f"The store of {self._root} writes an object although the condition of the write does not hold, so two "
                 "runs at once could undo each other's commits; nothing was written. Take a store with conditional PUT."
@@ -171,11 +172,10 @@ class Lease:
             self._renew(self._state)
 
     def _renew(self, state: State) -> None:
-        with self._writing:
-            try:
-                self._write(replace(state, renewal=self._state.renewal + 1), self._etag)
-            except NotAsExpectedError:
-                self._is_lost = True
-                log.warning("The lease on %s was taken over by another run.", self._root)
-            except Exception as error:  # noqa: BLE001 (whatever it is: `check` refuses commits once the term runs out)
-                log.warning("The lease on %s could not be renewed: %s", self._root, error)
+        try:
+            self._write(replace(state, renewal=self._state.renewal + 1), self._etag)
+        except NotAsExpectedError:
+            self._is_lost = True
+            log.warning("The lease on %s was taken over by another run.", self._root)
+        except Exception as error:  # noqa: BLE001 (whatever it is: `check` refuses commits once the term runs out)
+            log.warning("The lease on %s could not be renewed: %s", self._root, error)

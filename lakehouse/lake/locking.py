@@ -49,17 +49,19 @@ def locked(settings: Settings) -> Iterator[Hold]:
         UsageError: the root is a release; the store of a lease does not keep to conditions.
         LakehouseError: the root cannot be made or written.
     """
-    if files.read(settings.path(RELEASE)) is not None:
-        raise UsageError(
-            f"{settings.root} is a release and stays as it is; set LAKEHOUSE_ROOT to the lake that it was made of."
-        )
     with _lock(Path(settings.root)) if settings.is_local else _lease(settings) as hold:
         yield hold
+
+
+def _refuse_release(root: str) -> None:
+    if files.read(f"{root}/{RELEASE}") is not None:
+        raise UsageError(f"{root} is a release and stays as it is; set LAKEHOUSE_ROOT to the lake that it was made of.")
 
 
 @contextmanager
 def _lock(root: Path) -> Iterator[Hold]:
     try:
+        _refuse_release(str(root))
         root.mkdir(parents=True, exist_ok=True)
         lock = FileLock(root / ".lock", timeout=0)
         lock.acquire()
@@ -75,6 +77,7 @@ def _lock(root: Path) -> Iterator[Hold]:
 
 @contextmanager
 def _lease(settings: Settings) -> Iterator[Hold]:
+    _refuse_release(settings.root.rstrip("/"))
     lease = Lease(settings.root, settings.s3.lease_seconds)
     lease.take()
     try:
