@@ -77,8 +77,8 @@ def known(error: BaseException) -> str | None:
     """The sentence for an error whose cause is known and no mistake in the code; None for any other."""
     loaded = sys.modules.get("lakehouse.spark.session")
     for each in _chain(error):
-        if loaded is not None and (lost := loaded.lost(each)):
-            return str(lost)
+        if loaded is not None and (cause := loaded.known(each)):
+            return str(cause)
         text = f"{type(each).__name__}: {_text(each)}"
         for pattern, sentence in LACKS:
             if re.search(pattern, text):

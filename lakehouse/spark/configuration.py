@@ -6,6 +6,7 @@ variables. What it says wins, but for what the lake's promises rest on: a sessio
 
 import argparse
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -35,6 +36,7 @@ LISTS = {"spark.jars": ",", "spark.jars.packages": ",", "spark.driver.extraClass
 """Settings to which the user's are added, by what separates their parts."""
 REMOTE = ("SPARK_REMOTE", "SPARK_LOCAL_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_API_MODE")
 FOR_SPARK_CONNECT = "Spark Connect has no Delta tables by path and no JVM of this process"
+LOOPBACK = ("127.0.0.1", "localhost")
 CHECK_WORKER = (
     "import importlib.util as u, sys; print(*sys.version_info[:2], all(map(u.find_spec, ('pyarrow', 'pyspark'))))"
 )
@@ -45,7 +47,8 @@ def refuse(environ: Mapping[str, str]) -> None:
     """Refuse variables with which no JVM of ours can start, before one is started.
 
     Raises:
-        UsageError: one of them asks for another Spark, for Spark Connect or for a Python that cannot be Spark's.
+        UsageError: one of them asks for another Spark, for Spark Connect, for a Python that cannot be Spark's or for
+            workers that cannot reach this driver.
     """
     for name in REMOTE:
         if environ.get(name, "classic") != "classic":
@@ -57,7 +60,28 @@ def refuse(environ: Mapping[str, str]) -> None:
     for name in ("SPARK_CONF_DIR", "HADOOP_CONF_DIR", "YARN_CONF_DIR"):
         if environ.get(name) and not Path(environ[name]).is_dir():
             raise UsageError(f"{name} is {environ[name]!r}, which is no folder; correct or unset it.")
-    _refuse_other_python(environ)
+    chosen = {**jars.defaults(), **stated(environ)}
+    refuse_unreachable(chosen)
+    if is_local(chosen["spark.master"]):  # elsewhere it is a path on the workers
+        _refuse_other_python(environ)
+
+
+def refuse_unreachable(settings: Mapping[str, str]) -> None:
+    """Refuse a driver that listens to its own machine alone while its workers are on others: they would never come.
+
+    Raises:
+        UsageError: so it is.
+    """
+    master = settings["spark.master"]
+    if is_local(master) or re.match(rf"spark://({'|'.join(LOOPBACK)})[:,]", master):
+        return
+    for name in ("spark.driver.host", "spark.driver.bindAddress"):
+        if settings.get(name) in LOOPBACK:
+            raise UsageError(
+                f"Spark's master is {master}, but {name} is {settings[name]}, where no worker reaches this driver: set "
+                "spark.driver.host to a name by which workers find this machine, and spark.driver.bindAddress to "
+                "0.0.0.0 (docs/clusters.md)."
+            )
 
 
 def _refuse_other_python(environ: Mapping[str, str]) -> None:
@@ -112,6 +136,16 @@ def stated(environ: Mapping[str, str]) -> dict[str, str]:
     pairs = (pair.partition("=") for pair in known.conf)
     of_variable = {name: value for name, _, value in pairs} | ({"spark.master": known.master} if known.master else {})
     return {**of_file, **of_variable}
+
+
+def master(environ: Mapping[str, str]) -> str:
+    """Spark's master, as the user's configuration or else ``spark-defaults.conf`` says it."""
+    return {**jars.defaults(), **stated(environ)}["spark.master"]
+
+
+def is_local(master: str) -> bool:
+    """Whether a master is this machine alone."""
+    return master.startswith("local")
 
 
 def arguments(environ: Mapping[str, str], ours: Mapping[str, str], file: Path) -> list[str]:
@@ -201,7 +235,7 @@ def check(spark: SparkSession) -> None:
                 f"Your Spark configuration sets {name} to {found[name]!r}, but the lakehouse needs {needed[name]!r}."
             )
     files = jvm.org.apache.hadoop.fs.FileSystem.getDefaultUri(spark.sparkContext._jsc.hadoopConfiguration()).toString()
-    if str(spark.sparkContext.master).startswith("local") and not files.startswith("file:"):
+    if is_local(str(spark.sparkContext.master)) and not files.startswith("file:"):
         raise UsageError(
             f"Your Hadoop configuration sets fs.defaultFS to {files}, where Spark would look for the lake: "
             "unset HADOOP_CONF_DIR for this command, or set fs.defaultFS to file:///."

@@ -24,7 +24,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse import certificates, interrupts, logs, object_store, resources, settings
 from lakehouse.errors import LakehouseError, QualityError, UsageError
-from lakehouse.spark import archive, configuration, jars, java, jvm_log
+from lakehouse.spark import archive, configuration, jars, java, jvm_log, workers
 from lakehouse.wording import in_one_line
 
 DEFAULTS = "spark-defaults.conf"
@@ -56,6 +56,9 @@ PYSPARKS_VARIABLES = {
     "SPARK_BUFFER_SIZE": "65536",
 }
 """Variables that a session sets, with PySpark's own values for those that it sets anew from Spark's configuration."""
+IMPORTABLE = (".zip", ".egg", ".jar", ".whl")
+"""Files of ``--py-files`` from which executors import. PySpark's own list lacks wheels: they get the file all the same,
+and cannot import from it."""
 UTC = "-Duser.timezone=UTC"
 """For JDBC, whatever else the user's own options for the JVM are."""
 
@@ -84,6 +87,7 @@ def open_session(overrides: Mapping[str, str] | None = None) -> SparkSession:
     environ = settings.environment()
     _hush_py4j()
     _hush_pyspark()
+    SparkContext.PACKAGE_EXTENSIONS = IMPORTABLE
     gateway = None
     if not _has_jvm():
         reserve_variables()
@@ -169,10 +173,10 @@ def _is_not_of_py4j(record: logging.LogRecord) -> bool:
 def is_local() -> bool:
     """Whether Spark works on this machine alone, so that this process reaches every file that its tasks reach."""
     if IS_SUBMITTED in settings.environment():
-        master = open_session().sparkContext.master
+        master = str(open_session().sparkContext.master)
     else:
-        master = {**jars.defaults(), **configuration.stated(settings.environment())}["spark.master"]
-    return str(master).startswith("local")
+        master = configuration.master(settings.environment())
+    return configuration.is_local(master)
 
 
 def rows(frame: DataFrame) -> list[dict[str, Any]]:
@@ -212,12 +216,14 @@ def check() -> None:
 
     Raises:
         LakehouseError: no JDK 17 or newer, and no session either.
-        UsageError: spark-submit was called without Delta's settings.
+        UsageError: spark-submit was called without Delta's settings, or for workers that cannot reach this driver.
     """
     environ = settings.environment()
     if IS_SUBMITTED in environ:
         SparkContext._ensure_initialized()  # connects; opens no session
-        configuration.check_delta(SparkConf().get("spark.sql.extensions", "") or "")
+        given = dict(SparkConf().getAll())
+        configuration.check_delta(given.get("spark.sql.extensions", ""))
+        configuration.refuse_unreachable(given)
     elif not _has_jvm():
         configuration.refuse(environ)
         java.find(environ)
@@ -241,8 +247,8 @@ def _allow_open_files() -> None:
 
 def reason(error: BaseException) -> str:
     """What an error says, on one line; of one that came from the JVM, what its innermost cause says."""
-    if gone := lost(error):
-        return gone
+    if cause := known(error):
+        return cause
     if stopped := stopped_by_us(error):
         return str(stopped)
     try:
@@ -260,6 +266,11 @@ def _innermost_text(error: BaseException) -> str:
         cause = cause.getCause()
     name, message = cause.getClass().getSimpleName(), cause.getMessage()
     return f"{name}: {message}" if message else str(name)
+
+
+def known(error: BaseException) -> str | None:
+    """What ended the work, where it is no mistake in the code: the JVM is gone, or a worker's Python is unfit."""
+    return lost(error) or workers.unfit(error)
 
 
 def lost(error: BaseException) -> str | None:

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import arrow_udf
 
+import lakehouse
 from lakehouse.lake import integrity
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE
@@ -23,7 +24,11 @@ from lakehouse.transform.records import CHECKED, CHECKED_DDL
 def checked(responses: DataFrame, *, rules: Rules) -> DataFrame:
     """One row per record of responses that hold any: the columns of ``CHECKED`` and the responses' own but the body."""
 
+    expected = lakehouse.__version__
+
     def judge(batches: Iterator[tuple[pa.Array, pa.Array, pa.Array]]) -> Iterator[pa.Array]:
+        if lakehouse.__version__ != expected:  # this function comes from the driver, what it calls stands on the worker
+            raise ImportError(f"lakehouse {lakehouse.__version__} is there, but the driver has {expected}")
         return validation.in_batches(batches, rules)
 
     records = arrow_udf(judge, f"ARRAY<STRUCT<{CHECKED_DDL}>>")  # type: ignore[call-overload]  # by its hints
