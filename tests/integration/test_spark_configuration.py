@@ -126,6 +126,34 @@ def test_takes_a_spark_of_the_same_version(monkeypatch: pytest.MonkeyPatch) -> N
     configuration.refuse(settings.environment())
 
 
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("--master spark://head:7077", "spark.driver.host"),
+        ("--master yarn --conf spark.driver.host=this", "spark.driver.bindAddress"),
+        ("--master k8s://https://head --conf spark.driver.bindAddress=0.0.0.0", "spark.driver.host"),
+    ],
+)
+def test_refuses_a_driver_that_its_workers_cannot_reach(monkeypatch: pytest.MonkeyPatch, said: str, name: str) -> None:
+    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", said)
+    with pytest.raises(UsageError, match=f"but {name} is 127.0.0.1, where no worker reaches this driver: set spark"):
+        configuration.refuse(settings.environment())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "--master spark://127.0.0.1:7077",
+        "--master spark://head:7077 --conf spark.driver.host=this --conf spark.driver.bindAddress=0.0.0.0",
+    ],
+)
+def test_takes_a_cluster_whose_workers_have_a_python_elsewhere(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", said)
+    monkeypatch.setenv("PYSPARK_PYTHON", "/on/the/workers/python")
+    configuration.refuse(settings.environment())
+    assert not session.is_local()
+
+
 class _Changed:
     """The session, but for some settings."""
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,16 +43,43 @@ def submit(
     root: str, job: str, *arguments: str, properties: Sequence[str] = PROPERTIES, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a job to its end, as after ``. .venv/bin/activate``: spark-submit finds Spark through the PATH's python3."""
-    path = f"{SUBMIT.parent}:{os.environ['PATH']}"
     return subprocess.run(
         [SUBMIT, *properties, f"jobs/{job}.py", *arguments],
         cwd=PROJECT,
-        env=environment(root, PATH=path, SPARK_SUBMIT_OPTS="-XX:TieredStopAtLevel=1", **variables),
+        env=_submitting(root, variables),
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECONDS,
         check=False,
     )
+
+
+def _submitting(root: str, variables: Mapping[str, str]) -> dict[str, str]:
+    path = f"{SUBMIT.parent}:{os.environ['PATH']}"
+    return environment(root, PATH=path, SPARK_SUBMIT_OPTS="-XX:TieredStopAtLevel=1", **variables)
+
+
+@contextmanager
+def submitted(
+    root: str, job: str, log: Path, *arguments: str, properties: Sequence[str] = PROPERTIES, **variables: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A job in a process group of its own, killed when the block ends; ``log`` gets what it prints."""
+    with log.open("wb") as told:
+        process = subprocess.Popen(
+            [SUBMIT, *properties, f"jobs/{job}.py", *arguments],
+            cwd=PROJECT,
+            env=_submitting(root, variables),
+            stdin=subprocess.DEVNULL,
+            stdout=told,
+            stderr=told,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(PATIENCE_SECONDS)
 
 
 @contextmanager
