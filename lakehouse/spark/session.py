@@ -102,7 +102,8 @@ def open_session(overrides: Mapping[str, str] | None = None) -> SparkSession:
     except LakehouseError:
         raise
     except Exception as error:  # of py4j, of PySpark, of any class that a setting names
-        hint = "; PYSPARK_GATEWAY_PORT is set: unset it unless spark-submit set it" if IS_SUBMITTED in environ else ""
+        is_strange = IS_SUBMITTED in environ and not known(error)
+        hint = "; PYSPARK_GATEWAY_PORT is set: unset it unless spark-submit set it" if is_strange else ""
         raise LakehouseError(f"Spark could not be started: {reason(error).rstrip('.')}{hint}.") from error
     return spark
 
@@ -173,10 +174,9 @@ def _is_not_of_py4j(record: logging.LogRecord) -> bool:
 def is_local() -> bool:
     """Whether Spark works on this machine alone, so that this process reaches every file that its tasks reach."""
     if IS_SUBMITTED in settings.environment():
-        master = str(open_session().sparkContext.master)
-    else:
-        master = configuration.master(settings.environment())
-    return configuration.is_local(master)
+        SparkContext._ensure_initialized()  # connects; opens no session
+        return configuration.is_local(SparkConf().get("spark.master", "") or "")
+    return configuration.is_local(configuration.master(settings.environment()))
 
 
 def rows(frame: DataFrame) -> list[dict[str, Any]]:
@@ -269,8 +269,8 @@ def _innermost_text(error: BaseException) -> str:
 
 
 def known(error: BaseException) -> str | None:
-    """What ended the work, where it is no mistake in the code: the JVM is gone, or a worker's Python is unfit."""
-    return lost(error) or workers.unfit(error)
+    """What ended the work, where it is no mistake in the code: JVM or cluster are gone, a worker's Python is unfit."""
+    return lost(error) or workers.unfit(error) or workers.gone(error)
 
 
 def lost(error: BaseException) -> str | None:

@@ -1,10 +1,10 @@
-"""What ends a query because the Python of a cluster's workers cannot do its part."""
+"""What ends a query because of the cluster: it is not there, or the Python of its workers cannot do its part."""
 
 import re
 import sys
 
 from py4j.protocol import Py4JJavaError
-from pyspark import SparkContext
+from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException
 
 UNFIT = re.compile(
@@ -14,6 +14,19 @@ UNFIT = re.compile(
     re.MULTILINE,
 )
 """How Python and Spark say that a module is missing or another, that the Python is another, or that there is none."""
+
+GONE = re.compile(r"stopped SparkContext|SparkContext was shut down")
+"""How Spark says that it gave up: it does so a minute after a master has stopped answering."""
+
+
+def gone(error: BaseException) -> str | None:
+    """That the cluster ended the application or never had it; None where something else ended the work."""
+    if not isinstance(error, PySparkException | Py4JJavaError) or not GONE.search(str(error)):
+        return None
+    return (
+        f"Spark's master {SparkConf().get('spark.master', '')} does not answer, or has ended this application; see "
+        "that the cluster is up. What was committed stays, and the same command goes on from there."
+    )
 
 
 def unfit(error: BaseException) -> str | None:

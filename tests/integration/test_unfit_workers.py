@@ -1,9 +1,14 @@
-"""Silver where Spark's workers have a Python that cannot do its part: one sentence, and nothing is written."""
+"""Silver where Spark's workers have a Python that cannot do its part: one sentence, and nothing is written.
+
+That the package itself lacks is a part of ``test_cluster``: Python finds it here where the tests are run.
+"""
 
 import json
 from pathlib import Path
 
 import pytest
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
 
 import lakehouse
 from lakehouse import cli
@@ -34,8 +39,8 @@ def refused(lake: Lake, capsys: pytest.CaptureFixture[str]) -> str:
 
 @pytest.mark.parametrize(
     ("there", "missing"),
-    [(NEEDED, "lakehouse"), (("duckdb", "lakehouse"), "pyarrow"), (("pyarrow", "lakehouse"), "duckdb")],
-    ids=["without the package", "without Arrow", "without DuckDB"],
+    [(("duckdb", "lakehouse"), "pyarrow"), (("pyarrow", "lakehouse"), "duckdb")],
+    ids=["without Arrow", "without DuckDB"],
 )
 def test_names_what_the_workers_python_lacks(
     distributed: Lake,
@@ -82,3 +87,9 @@ def test_does_its_part_with_arrow_duckdb_and_the_package_alone(
     monkeypatch.setattr(distributed.store.spark.sparkContext, "pythonExec", str(python))
     distributed.silver()
     assert distributed.rows(SILVER, "regionid", "intensity_forecast") == [(12, 100), (12, 110), (13, 100), (13, 110)]
+
+
+def test_names_a_master_that_gave_no_answer(spark: SparkSession) -> None:
+    stopped = PySparkException("Cannot call methods on a stopped SparkContext.\nThis stopped SparkContext was created")
+    assert str(session.known(stopped)).startswith("Spark's master local[1] does not answer, or has ended this")
+    assert session.known(PySparkException("[TABLE_OR_VIEW_NOT_FOUND]")) is None
