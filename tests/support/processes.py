@@ -40,7 +40,12 @@ def lakehouse(
 
 
 def submit(
-    root: str, job: str, *arguments: str, properties: Sequence[str] = PROPERTIES, **variables: str
+    root: str,
+    job: str,
+    *arguments: str,
+    properties: Sequence[str] = PROPERTIES,
+    patience: float = PATIENCE_SECONDS,
+    **variables: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run a job to its end, as after ``. .venv/bin/activate``: spark-submit finds Spark through the PATH's python3."""
     return subprocess.run(
@@ -49,7 +54,7 @@ def submit(
         env=_submitting(root, variables),
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=patience,
         check=False,
     )
 
@@ -102,9 +107,9 @@ def started(root: str, *arguments: str, **variables: str) -> Iterator[subprocess
         process.communicate()
 
 
-def until(holds: Callable[[], bool]) -> None:
+def until(holds: Callable[[], bool], patience: float = PATIENCE_SECONDS) -> None:
     """Wait until something holds; fail if it does not in time."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.05)
