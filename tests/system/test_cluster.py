@@ -156,7 +156,7 @@ def test_a_run_gives_what_the_laptop_gives_and_the_next_writes_nothing(
     assert len(have_read) == 2
     for table in FIGURES:
         assert rows(root, table) == rows(laptop, table), table.name
-    assert len(rows(root, SILVER)) == 4 * 44 * 18
+    assert len(rows(root, SILVER)) == 4 * 48 * 18
     assert published(databases[1]) == published(databases[0])
     assert len(published(databases[1])[GOLD.name]) == 4 * 18
 
