@@ -21,7 +21,7 @@ from werkzeug.serving import make_server
 
 from lakehouse.object_store import ObjectStore
 
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "not a secret"}
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
 PROJECT = Path(__file__).resolve().parents[2]
 ORDERS = ".orders"
 CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")

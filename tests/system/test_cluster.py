@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,11 @@ import pytest
 from lakehouse.lake import delta_log
 from lakehouse.lake.tables import BRONZE, GOLD, PUBLISHED, QUARANTINE, SILVER, Table
 from lakehouse.postgres import PostgresTarget, connect
+from lakehouse.settings import Settings
 from lakehouse.simulator import Simulator, run_in_thread
+from lakehouse.spark import jars
 from tests.support.export_fixtures import url_of
+from tests.support.object_stores import CREDENTIALS, Bucket
 from tests.support.postgres_fixtures import TEMPLATE, Server
 from tests.support.processes import PROJECT, PROPERTIES, lakehouse, submit, submitted, until
 from tests.support.standalone_cluster import EXECUTOR_MEMORY, Cluster, standalone_cluster
@@ -109,7 +112,7 @@ def fetched(laptop: Path, tmp_path: Path) -> Path:
     return tmp_path / "lake"
 
 
-def rows(root: Path, table: Table) -> list[tuple[Any, ...]]:
+def rows(root: Path | str, table: Table) -> list[tuple[Any, ...]]:
     """Every row of a table, sorted, but for columns that say how it was received."""
     snapshot = delta_log.open_table(f"{root}/{table.path}")
     assert snapshot is not None
@@ -173,6 +176,26 @@ def test_a_run_gives_what_the_laptop_gives_and_the_next_writes_nothing(
     assert done.returncode == 0, done.stderr[-3000:]
     assert [version(root, table) for table in FIGURES] == before
     assert "export: 0 inserted, 0 updated, 0 deleted" in done.stderr
+
+
+@pytest.mark.skipif(not jars.local(jars.S3), reason="needs what `make setup EXTRAS=s3` fetches")
+def test_a_run_in_an_object_store_gives_the_same(
+    laptop: Path,
+    on_cluster: tuple[str, ...],
+    api: dict[str, str],
+    bucket: Bucket,
+    settings_of: Callable[..., Settings],
+) -> None:
+    settings_of(bucket.root)  # this process reads there, too
+    credentials = [f"spark.executorEnv.{name}={value}" for name, value in CREDENTIALS.items()]
+    known = tuple(word for setting in credentials for word in ("--conf", setting))  # where workers have no role
+    properties = (*on_cluster, *known, "--jars", ",".join(map(str, jars.local(jars.S3))))
+    stages = ("--stages", "bronze,silver,gold")
+    variables = {**api, **bucket.variables}
+    done = submit(bucket.root, "run", *DAYS, *stages, properties=properties, patience=COLD_CLUSTER_SECONDS, **variables)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for table in FIGURES:
+        assert rows(bucket.root, table) == rows(laptop, table), table.name
 
 
 def hold_silver(root: Path, cluster: Cluster, driver: subprocess.Popen[bytes]) -> list[psutil.Process]:
