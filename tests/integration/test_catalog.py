@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import settings
 from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.lake import catalog
 from lakehouse.lake.tables import DIM_REGION, GOLD, TABLES
@@ -49,9 +48,11 @@ def test_prints_a_statement_for_each_table_that_is_there(
     )
 
 
-def test_names_an_object_store_as_each_program_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_an_object_store_as_each_program_does(
+    settings_of: Callable[..., Settings], lake_root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(catalog.delta_log, "open_table", lambda path: path if path.endswith("/ops/runs") else None)
-    stored = settings.load({"root": "s3a://bucket/lake"})
+    stored = settings_of(lake_root).model_copy(update={"root": "s3a://bucket/lake"})
     assert catalog.script(stored, "spark").splitlines()[1:] == [
         "CREATE TABLE IF NOT EXISTS ops.runs USING delta LOCATION 's3a://bucket/lake/ops/runs';"
     ]
