@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.lake import catalog
 from lakehouse.lake.tables import DIM_REGION, GOLD, TABLES
 from lakehouse.settings import Settings
+from tests.support.calls import Call
 from tests.support.lakes import Lake
 
 BY_NAME = """
@@ -33,13 +33,13 @@ print(json.dumps(answers, default=str))
 """Run a script, ask; open what it made again, and ask without it."""
 
 
-def test_prints_a_statement_for_each_table_that_is_there(
-    revised_once: Lake, settings_of: Callable[..., Settings], tmp_path: Path
-) -> None:
+def test_prints_a_statement_for_each_table_that_is_there(call: Call, revised_once: Lake, tmp_path: Path) -> None:
     root = tmp_path / "it's"
     for table in (GOLD, DIM_REGION):
         shutil.copytree(revised_once.store.path(table), root / table.path)
-    assert catalog.script(settings_of(str(root)), "spark", "carbon_") == (
+    code, out, err = call("catalog", "--for", "spark", "--prefix", "carbon_", LAKEHOUSE_ROOT=str(root))
+    assert (code, err) == (0, "")
+    assert out == (
         "CREATE DATABASE IF NOT EXISTS carbon_gold;\n"
         "CREATE TABLE IF NOT EXISTS carbon_gold.carbon_intensity_daily USING delta"
         f" LOCATION 'file://{tmp_path}/it\\'s/gold/carbon_intensity_daily';\n"
@@ -62,25 +62,19 @@ def test_names_an_object_store_as_each_program_does(
 
 
 @pytest.mark.parametrize(
-    ("dialect", "prefix", "error", "sentence"),
+    ("arguments", "code", "sentence"),
     [
-        ("trino", "", UsageError, "There are no names for 'trino'; --for takes spark or duckdb."),
-        ("spark", "1_", UsageError, "--prefix takes letters, digits and _ (no digit first), not '1_'."),
-        ("spark", "a.b", UsageError, "--prefix takes letters, digits and _ (no digit first), not 'a.b'."),
-        ("duckdb", "a_1", LakehouseError, "There is no lake at {root} yet; `lakehouse run` makes one."),
+        (("--for", "trino"), 2, "There are no names for 'trino'; --for takes spark or duckdb."),
+        (("--prefix", "1_"), 2, "--prefix takes letters, digits and _ (no digit first), not '1_'."),
+        (("--prefix", "a.b"), 2, "--prefix takes letters, digits and _ (no digit first), not 'a.b'."),
+        (("--prefix", "a_1"), 1, "There is no lake at {root} yet; `lakehouse run` makes one."),
     ],
 )
 def test_refuses_what_has_no_names(
-    lake_root: str,
-    settings_of: Callable[..., Settings],
-    dialect: str,
-    prefix: str,
-    error: type[LakehouseError],
-    sentence: str,
+    call: Call, lake_root: str, arguments: tuple[str, str], code: int, sentence: str
 ) -> None:
-    with pytest.raises(LakehouseError) as refused:
-        catalog.script(settings_of(lake_root), dialect, prefix)
-    assert (type(refused.value), str(refused.value)) == (error, sentence.format(root=lake_root))
+    found = call("catalog", *arguments, LAKEHOUSE_ROOT=lake_root)
+    assert found == (code, "", f"error: {sentence.format(root=lake_root)}\n")
 
 
 def test_duckdb_reads_every_table_by_name(
