@@ -10,6 +10,7 @@ import pytest
 
 from lakehouse.postgres import PostgresTarget, connect
 from lakehouse.simulator import ThreadedSimulator
+from lakehouse.spark import jars
 from tests.support.documents import PROJECT
 from tests.support.export_fixtures import url_of
 from tests.support.processes import PATIENCE_SECONDS, PROPERTIES, environment
@@ -17,7 +18,8 @@ from tests.support.processes import PATIENCE_SECONDS, PROPERTIES, environment
 BIN = PROJECT / ".venv-lowest" / "bin"
 VERSIONS = dict(re.findall(r"^([a-z-]+)==(.*)$", (PROJECT / "requirements/lowest.in").read_text(), re.MULTILINE))
 SPARK, DELTA = VERSIONS["pyspark"], VERSIONS["delta-spark"]
-PACKAGES = f"io.delta:delta-spark_{SPARK.rpartition('.')[0]}_2.13:{DELTA},org.postgresql:postgresql:42.7.13"
+DRIVER = jars.defaults()[jars.PACKAGES].split(",")[1]
+PACKAGES = f"io.delta:delta-spark_{SPARK.rpartition('.')[0]}_2.13:{DELTA},{DRIVER}"
 
 
 def test_the_document_states_the_bound() -> None:
