@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup setup-dbt setup-airflow run dbt test test-all test-fast bench picture lint format lock clean
+.PHONY: help setup setup-dbt setup-airflow setup-lowest run dbt test test-all test-fast bench picture lint format lock clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -68,6 +68,8 @@ DBT ?= build
 
 setup-airflow: setup .venv-airflow/.ready ## Make Airflow's own environment, for the tests of the DAG
 
+setup-lowest: setup .venv-lowest/.ready ## Make an environment with the lowest Spark and Delta, for their test
+
 .venv-%/.ready: requirements/%.txt
 	@echo "installing the locked packages of $*, in an environment of its own ..."
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-$* && $(BIN)/uv pip sync --quiet --require-hashes \
@@ -106,8 +108,9 @@ lock: ## Renew the locked versions and hashes (needs an environment)
 	$(COMPILE) pyproject.toml --extra notebook --group dev --output-file requirements/lock.txt
 	for extra in $(OPTIONAL); do $(COMPILE) pyproject.toml --extra $$extra --constraint requirements/lock.txt \
 		--output-file requirements/$$extra.txt || exit 1; done
+	$(COMPILE) pyproject.toml --override requirements/lowest.in --output-file requirements/lowest.txt
 	for name in build uv dbt airflow; do $(COMPILE) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 
 clean: ## Remove the environment, caches and the demo's lake; your own lake stays
-	rm -rf .venv .venv-dbt .venv-airflow .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis data/demo data/demo.postgres
+	rm -rf .venv .venv-dbt .venv-airflow .venv-lowest .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis data/demo data/demo.postgres
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

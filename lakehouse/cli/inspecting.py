@@ -240,6 +240,19 @@ def psql(
     raise typer.Exit(database.run_psql(chosen(), arguments or []))
 
 
+@command("catalog", SERVE, example="lakehouse catalog > names.sql && spark-sql -f names.sql")
+def catalog(
+    dialect: Annotated[str, typer.Option("--for", metavar="spark|duckdb", help="Who is to know the names.")] = "spark",
+    prefix: Annotated[
+        str, typer.Option(metavar="P", help="Before the names of databases, as carbon_ for carbon_gold.")
+    ] = "",
+) -> None:
+    """Print the SQL that gives the lake's tables their names in another program's catalog."""
+    from lakehouse.lake import catalog as names
+
+    print(names.script(chosen(), dialect, prefix), end="")
+
+
 @command("report", SERVE, example="lakehouse report --region London --out london.html")
 def report(
     at: AtNumber = None,

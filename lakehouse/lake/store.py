@@ -17,7 +17,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.errors import LakehouseError
-from lakehouse.lake import damage, delta_log, tables, upgrades
+from lakehouse.lake import catalog, damage, delta_log, tables, upgrades
 from lakehouse.lake.changes import CHANGE, DELETE, INSERT, UPDATE
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
@@ -127,12 +127,13 @@ class Store:
             if delta_log.open_table(self.path(table)) is None or table.name not in (versions or {table.name: 0}):
                 continue
             schema = table.name.split(".")[0]
-            self.spark.sql(f"CREATE DATABASE IF NOT EXISTS {schema} LOCATION '{_quoted(self.root)}/{schema}'")
+            place = catalog.escaped(f"{self.root.rstrip('/')}/{schema}")
+            self.spark.sql(f"CREATE DATABASE IF NOT EXISTS {schema} LOCATION '{place}'")
             if versions is None:
-                what = f"USING delta LOCATION '{_quoted(self.path(table))}'"
+                self.spark.sql(catalog.table_as(table.name, self.path(table)))
             else:
                 what = f"AS SELECT * FROM delta.`{self.path(table)}` VERSION AS OF {versions[table.name]}"  # noqa: S608 (our own names)
-            self.spark.sql(f"CREATE {kind} IF NOT EXISTS {table.name} {what}")
+                self.spark.sql(f"CREATE VIEW IF NOT EXISTS {table.name} {what}")
         self.spark.conf.set(REGISTERED, f"{kind} {meant}")
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
@@ -252,7 +253,7 @@ class Store:
             column = addition.column
             self.spark.sql(
                 f"ALTER TABLE {path} ADD COLUMNS "
-                f"({column.name} {column.type} COMMENT '{_escaped(column.comment)}' AFTER {addition.after})"
+                f"({column.name} {column.type} COMMENT '{catalog.escaped(column.comment)}' AFTER {addition.after})"
             )
         if found < table.schema:
             number = f"'{tables.SCHEMA_PROPERTY}' = '{table.schema}'"
@@ -292,11 +293,3 @@ class Store:
             raise LakehouseError(f"{table.name} vanished from {self.path(table)} while it was written.")
         metrics = snapshot.newest_commits(1)[0].get("operationMetrics") or {}
         return Written(snapshot.version, {name: int(value) for name, value in metrics.items()})
-
-
-def _quoted(path: str) -> str:
-    return _escaped(path.rstrip("/"))
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("'", "\\'")

@@ -87,6 +87,7 @@ def test_everything_works_as_on_a_disk(
 
     assert lake.document("reproduce", "before")["is_identical"] is True
     assert lake.says("release", "verify", "before").count("as released") == 8
+    assert f"LOCATION '{bucket.root}/gold/dim_region';" in lake.says("catalog")
     lake.says("maintain")
     lake.says("report", "--out", str(tmp_path / "page.html"))
     assert (tmp_path / "page.html").stat().st_size > 10_000
