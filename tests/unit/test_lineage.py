@@ -11,6 +11,7 @@ from lakehouse import lineage, settings
 from lakehouse.errors import UsageError
 from lakehouse.lake.rule_results import RuleResult
 from lakehouse.lineage.observer import LineageObserver, run_uuid
+from lakehouse.object_store import ObjectStore
 from lakehouse.run_context import StageReport
 from lakehouse.run_record import Observers, RunObserver, RunReport
 from lakehouse.settings import Settings
@@ -122,7 +123,11 @@ def test_counts_the_rows_of_every_exported_table_and_shows_no_password(told: Tol
         ("/lake", ("file", "/lake/silver/regional_half_hourly")),
     ],
 )
-def test_names_tables_as_the_specification_does(told: Told, root: str, place: tuple[str, str]) -> None:
+def test_names_tables_as_the_specification_does(
+    told: Told, root: str, place: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-2")
+    monkeypatch.setattr(ObjectStore, "chosen", None)
     silver, _ = told(SILVER, root=root)[2]["outputs"]
     assert (silver["namespace"], silver["name"]) == place
 
