@@ -16,8 +16,9 @@ from lakehouse.lake.lease import FILE
 from lakehouse.postgres import PostgresTarget
 from lakehouse.simulator import Simulator, ThreadedSimulator, run_in_thread
 from lakehouse.spark import jars
+from tests.support import s3proxy
 from tests.support.export_fixtures import url_of
-from tests.support.object_stores import CREDENTIALS, Bucket, serving
+from tests.support.object_stores import CREDENTIALS, Bucket, bucket_at, serving
 from tests.support.processes import lakehouse, started, submit
 
 pytestmark = [
@@ -144,6 +145,19 @@ def _certificates(folder: Path) -> tuple[Path, tuple[Path, Path]]:
     return folder / "ca.pem", (folder / "own.pem", folder / "own.key")
 
 
+@pytest.mark.skipif(not s3proxy.JAR.is_file(), reason="needs `python -m tests.support.s3proxy`")
+def test_another_implementation_of_s3(api: ThreadedSimulator, tmp_path: Path) -> None:
+    with s3proxy.s3proxy(tmp_path) as url:
+        bucket = bucket_at(url, "another")
+        lake = Lake(bucket, api)
+        lake.says("run", *DAYS, *NO_EXPORT)
+        first = lake.versions()
+        lake.says("run", *DAYS, *NO_EXPORT)
+        assert lake.versions() == {**first, "ops.runs": first["ops.runs"] + 1}
+        assert lake.document("gaps")["gaps"] == []
+        assert sorted((tmp_path / "objects" / "another" / "a-lake").iterdir())  # it is there that they are kept
+
+
 def test_what_goes_wrong_with_the_store_is_a_sentence_and_the_next_run_heals(
     bucket: Bucket, api: ThreadedSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +173,9 @@ def test_what_goes_wrong_with_the_store_is_a_sentence_and_the_next_run_heals(
     assert found.returncode == 2
     assert "There are no credentials for the object store" in found.stderr
     assert bucket.names() == []
+    bucket.fail("InvalidAccessKeyId", 403)
+    assert "The object store does not take the credentials" in lake.says("run", *DAYS, code=2)
+    bucket.heal()
 
     bucket.fail("ExpiredToken", 400, methods="PUT", part="silver/regional_half_hourly/part-")
     assert "The credentials for the object store have expired; renew them" in lake.says(
@@ -169,6 +186,10 @@ def test_what_goes_wrong_with_the_store_is_a_sentence_and_the_next_run_heals(
     bucket.fail("SlowDown", 503, times=4)
     lake.says("run", *DAYS, *NO_EXPORT)  # it was asked again until it answered
     assert lake.versions()["gold.carbon_intensity_daily"] == 1
+    with run_in_thread(Simulator(seed=7, now=NOW)) as other:
+        said = lakehouse(bucket.root, "run", *DAYS, **{**lake.variables, "LAKEHOUSE_API__URL": other.url})
+    assert said.returncode == 2
+    assert "simulator:seed=42" in said.stderr  # a prefix with another lake is left alone
     bucket.fail("RequestTimeTooSkewed", 403)
     assert "The clock of this machine is off" in lake.says("status", code=1)
 
