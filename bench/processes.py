@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -23,12 +23,19 @@ class Watched:
     """A program, watched to its end: its seconds, its memory by stage, and what it printed.
 
     ``peaks``: the largest sum of resident sets in bytes, of the JVM's and of all other processes, by the stage that
-    ``lakehouse`` tells on stderr; sampled five times a second.
+    ``lakehouse`` tells on stderr; sampled five times a second. ``peak_beside`` is the same sum of processes that the
+    program did not start itself: ``beside`` names those that are there now.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        beside: Callable[[], Iterable[psutil.Process]] = tuple,
+    ) -> None:
         self.peaks: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-        self.peak = 0
+        self.peak = self.peak_beside = 0
+        self._beside = beside
         self.stage = "start"
         began = time.perf_counter()
         self._process = subprocess.Popen(
@@ -57,6 +64,16 @@ class Watched:
         """What it printed, as JSON."""
         return json.loads(self.output)
 
+    @property
+    def python(self) -> int:
+        """The largest peak of all that is no JVM, in bytes."""
+        return max((python for python, _ in self.peaks.values()), default=0)
+
+    @property
+    def jvm(self) -> int:
+        """The largest peak of the JVM, in bytes."""
+        return max((jvm for _, jvm in self.peaks.values()), default=0)
+
     def _follow(self) -> None:
         assert self._process.stderr is not None
         for line in self._process.stderr:
@@ -75,11 +92,22 @@ class Watched:
         peak[0] = max(peak[0], sum(size for name, size in sizes if name != "java"))
         peak[1] = max(peak[1], sum(size for name, size in sizes if name == "java"))
         self.peak = max(self.peak, sum(size for _, size in sizes))
+        self.peak_beside = max(self.peak_beside, sum(map(_size, self._beside())))
 
 
-def lakehouse(environment: Mapping[str, str], *arguments: str) -> Watched:
+def _size(process: psutil.Process) -> int:
+    """Its resident set in bytes; 0 where it has just ended."""
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def lakehouse(
+    environment: Mapping[str, str], *arguments: str, beside: Callable[[], Iterable[psutil.Process]] = tuple
+) -> Watched:
     """The command ``lakehouse``, cold."""
-    return Watched([*LAKEHOUSE, *arguments], environment)
+    return Watched([*LAKEHOUSE, *arguments], environment, beside)
 
 
 def seconds(environment: Mapping[str, str], *arguments: str) -> float:
