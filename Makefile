@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup setup-dbt setup-airflow setup-lowest run dbt test test-all test-fast bench picture lint format lock clean
+.PHONY: help setup setup-dbt setup-airflow setup-lowest run dbt test test-all test-fast bench bench-scale picture lint format lock clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -88,6 +88,10 @@ test-all: setup ## Run all tests, the slow ones too (real size, fresh processes,
 
 bench: setup ## Measure beside the case study's method, Polars and DuckDB; writes docs/benchmarks.md (an hour and a quarter)
 	$(BIN)/python -m bench.compare --document docs/benchmarks.md
+
+bench-scale: setup ## Measure 3, 30 and 100 years of Silver and Gold and what comes after, and 3 and 30 on a cluster of two workers (an hour)
+	$(BIN)/python -m bench.scale --years 3 30 100 --where local --place .cache/bench-scale
+	$(BIN)/python -m bench.scale --years 3 30 --where cluster --place .cache/bench-scale
 
 picture: setup ## Take the README's picture of the report anew (needs Chromium; two minutes)
 	PYTHONPATH=. $(BIN)/python docs/picture.py

@@ -100,7 +100,7 @@ def _of_loads(where: str, loads: Sequence[Load]) -> Iterator[str]:
     if len(loads) > 1:
         time = loads[-1].seconds_per_row / loads[0].seconds_per_row
         memory = loads[-1].bytes_per_row / loads[0].bytes_per_row
-        yield f"A row of {loads[-1].title} takes {time:.2f} times the time of one of {loads[0].title}, target "
+        yield f"A row of {loads[-1].title} takes {time:.2f} times the time of one of {loads[0].title}, target"
         yield f"{_met(time, NOISE)}, and {memory:.2f} times the memory, target {_met(memory, NOISE)}."
     if where == CLUSTER:
         most = max(load.driver for load in loads) // MIB
