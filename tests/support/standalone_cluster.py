@@ -73,7 +73,7 @@ def _started(folder: Path, name: str, role: str, *arguments: str) -> Iterator[su
     variables = {
         "SPARK_LOCAL_IP": LOOPBACK,  # of its pages, too
         "SPARK_DAEMON_MEMORY": "256m",
-        "SPARK_DAEMON_JAVA_OPTS": "-Dspark.port.maxRetries=0 -XX:TieredStopAtLevel=1",
+        "SPARK_DAEMON_JAVA_OPTS": "-Dspark.port.maxRetries=0 -Dspark.master.rest.enabled=false -XX:TieredStopAtLevel=1",
     }
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
