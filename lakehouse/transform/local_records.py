@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 
 import duckdb
@@ -30,6 +31,10 @@ BATCH = 100_000
 """Rows that are handed over at once."""
 GROUP = 2048 * 9
 """Rows of a group in a Parquet file: so many of DuckDB's own units that it ends with a half-hour of 18 regions."""
+PIECE_ROWS = 5_000_000
+"""Records among which the newest are looked for at once. ``duck.MEMORY`` does for twice as many, not for six times."""
+SPAN_MICROS = 30 * 24 * 3600 * 10**6
+"""Pieces are made of spans of thirty days."""
 OF_RESPONSE = ("response_id", "landing", "ingestion_timestamp")
 """What a record says of its response, beside whether it is pending."""
 
@@ -64,13 +69,38 @@ class LocalRecords:
 
     @contextmanager
     def in_even_parts(self, text: str) -> Iterator[DataFrame]:
-        """Silver's rows as a query gives them, in order of time, for Spark to write; a part for each core."""
-        file = Path(self._folder.name) / "rows.parquet"
-        quoted = str(file).replace("'", "''")
-        query = f"SELECT * FROM ({text.format(records='records')}) ORDER BY timestamp, regionid"
-        self._execute(f"COPY ({query}) TO '{quoted}' (FORMAT parquet, ROW_GROUP_SIZE {GROUP})")
+        """Silver's rows as a query gives them, in order of time, for Spark to write: pieces, a part for each core."""
+        files = [self._written(text, f"rows-{number}", piece) for number, piece in enumerate(self._pieces())]
         with self._store.in_even_parts():
-            yield self._store.of_file(file, SILVER)
+            yield reduce(DataFrame.union, [self._store.of_file(file, SILVER) for file in files])
+
+    def _written(self, text: str, name: str, condition: str) -> Path:
+        """The file of what a query gives of the records that meet a condition."""
+        file = Path(self._folder.name) / f"{name}.parquet"
+        quoted = str(file).replace("'", "''")
+        query = text.format(records=f"(SELECT * FROM records WHERE {condition})")
+        ordered = f"SELECT * FROM ({query}) ORDER BY timestamp, regionid"
+        self._execute(f"COPY ({ordered}) TO '{quoted}' (FORMAT parquet, ROW_GROUP_SIZE {GROUP})")
+        return file
+
+    def _pieces(self) -> list[str]:
+        """Conditions that part the good records by time, ascending, into pieces of about ``PIECE_ROWS``."""
+        counts = self.query(
+            f"SELECT epoch_us(timestamp) // {SPAN_MICROS} AS span, count(*) AS n FROM {{records}} "
+            "WHERE reasons IS NULL GROUP BY span ORDER BY span"
+        ).to_pylist()
+        starts: list[int] = []
+        held = 0
+        for row in counts:
+            if starts and held + row["n"] <= PIECE_ROWS:
+                held += row["n"]
+            else:
+                starts.append(row["span"])
+                held = row["n"]
+        edges = [span * SPAN_MICROS for span in starts[1:]]
+        lows = ["true", *(f"epoch_us(timestamp) >= {edge}" for edge in edges)]
+        highs = [*(f"epoch_us(timestamp) < {edge}" for edge in edges), "true"]
+        return [f"{low} AND {high}" for low, high in zip(lows, highs, strict=True)]
 
     def close(self) -> None:
         """Let go of what is held."""

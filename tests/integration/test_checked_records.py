@@ -191,19 +191,23 @@ def test_finds_nothing_where_there_is_nothing(
     assert_agree(spark, both(responses(*bodies)))
 
 
+@pytest.mark.parametrize(("piece_rows", "pieces"), [(10_000, 1), (1_000, 2)])
 def test_lays_rows_out_in_order_of_time(
-    both: Callable[..., Both], spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+    both: Callable[..., Both], spark: SparkSession, monkeypatch: pytest.MonkeyPatch, piece_rows: int, pieces: int
 ) -> None:
     monkeypatch.setattr(local_records, "GROUP", 2048)
+    monkeypatch.setattr(local_records, "PIECE_ROWS", piece_rows)
     half_hours = [at("2024-01-02") + timedelta(minutes=30 * number) for number in range(1500)]
     bodies = ({"data": [period(start, *(region(n) for n in (11, 12, 13)))]} for start in reversed(half_hours))
     newest = silver.newest(only_pending_keys=False)
-    for records in both([{**one, "landing": 1} for one in responses(*bodies)]):
+    here, there = both([{**one, "landing": 1} for one in responses(*bodies)])
+    for records in (here, there):
         with records.in_even_parts(newest) as rows:
+            assert records is there or len(set(rows.inputFiles())) == pieces
             parts = rows.groupBy(F.spark_partition_id().alias("part")).agg(F.min("timestamp"), F.max("timestamp"))
             found = sorted(tuple(row)[1:] for row in parts.collect())
             assert all(one[1] <= other[0] for one, other in itertools.pairwise(found))
-            assert rows.count() == 4500
+            assert rows.count() == rows.distinct().count() == 4500
 
 
 def test_reads_in_parts_what_is_much(
