@@ -22,7 +22,8 @@ class Batch:
 
     ``pending``: the condition that the responses meet which Silver has yet to consume, None for all of Bronze.
     ``overlapping``: ids of others that speak of the same half-hours: the newer ones, or in a replay all of them.
-    ``windows`` are those of the pending ones. ``is_replay``: responses with records in quarantine are judged once more.
+    ``windows`` are those of the pending ones that hold half-hours. ``is_replay``: responses with records in quarantine
+    are judged once more.
     """
 
     bronze: Snapshot
@@ -68,7 +69,9 @@ def plan_batch(context: RunContext, bronze: Snapshot, watermark: int | None, rep
     pending = None if watermark is None else f"landing > {watermark}"
     if replayed and pending:
         pending = f"{pending} OR response_id IN ({_listed(replayed)})"
-    late = bronze.rows(["window_start", "window_end"], pending).to_pylist()
+    # An empty answer says nothing of any half-hour: a hole of years ago, asked again, must not widen the batch to now.
+    speaking = "n_periods > 0" if pending is None else f"n_periods > 0 AND ({pending})"
+    late = bronze.rows(["window_start", "window_end"], speaking).to_pylist()
     is_replay = bool(replayed and pending)
     return Batch(
         bronze=bronze,

@@ -216,9 +216,11 @@ def _write_silver(
 
 
 def _part_of_silver(batch: Batch) -> str | None:
-    """The condition of the rows that the batch may change: None for all, else the half-hours that its windows hold."""
-    if batch.is_whole or batch.half_hours is None:
+    """The condition of the rows that the batch may change: None for all, else what its windows hold."""
+    if batch.is_whole:
         return None
+    if batch.half_hours is None:
+        return "false"
     low, high = batch.half_hours
     return f"timestamp BETWEEN TIMESTAMP '{low:%FT%TZ}' AND TIMESTAMP '{high:%FT%TZ}'"
 
