@@ -8,7 +8,7 @@ cluster of two workers with a core each. On the full lake of this machine's Spar
 embedded PostgreSQL, new days come (`lakehouse run` with the simulator's clock a day on), and the commands that look are
 run. Memory is the sum of resident sets, sampled five times a second; the simulator's is not in it.
 
-A hundred years take 20 minutes and more to fetch, ten minutes for Silver and Gold, and 5 GB of disk; with `--place` their
+A hundred years take 20 minutes to fetch, ten minutes for Silver and Gold, and 5 GB of disk; with `--place` their
 Bronze stays there for the next time.
 """
 
