@@ -216,7 +216,8 @@ def check() -> None:
 
     Raises:
         LakehouseError: no JDK 17 or newer, and no session either.
-        UsageError: spark-submit was called without Delta's settings, or for workers that cannot reach this driver.
+        UsageError: spark-submit was called without Delta's settings, or for workers that cannot reach this driver; the
+            jars for an object store have not been fetched.
     """
     environ = settings.environment()
     if IS_SUBMITTED in environ:
@@ -227,6 +228,7 @@ def check() -> None:
     elif not _has_jvm():
         configuration.refuse(environ)
         java.find(environ)
+        _jars_for_store()
         _allow_open_files()
 
 
@@ -356,9 +358,7 @@ def jvm_variables(overrides: Mapping[str, str]) -> dict[str, str]:
     java_home = java.find(environ)
     fetched = jars.local()
     stored = configuration.with_store(configuration.stated(environ), _for_object_store())
-    for_store = jars.local(jars.S3) if stored else []
-    if stored and not (fetched and for_store):
-        raise UsageError(object_store.EXTRA)
+    for_store = _jars_for_store()
     if fetched:  # no look-up by Ivy at every start; on the class path they share the archive
         listed = list(map(str, [*fetched, *for_store]))  # the archive's own come first, or it is not used
         of_cache = {"spark.driver.extraClassPath": os.pathsep.join(listed), "spark.jars": ",".join(listed)}
@@ -379,6 +379,19 @@ def _for_object_store() -> dict[str, str]:
     """Spark's settings for the object store of this process; none where the lake stands on a disk."""
     chosen = object_store.ObjectStore.chosen
     return chosen.for_spark if chosen else {}
+
+
+def _jars_for_store() -> list[Path]:
+    """The jars for the object store of this process; none where the lake stands on a disk.
+
+    Raises:
+        UsageError: they have not been fetched.
+    """
+    if object_store.ObjectStore.chosen is None:
+        return []
+    if not (found := jars.local(jars.S3)):
+        raise UsageError(object_store.EXTRA)
+    return found
 
 
 def _jvm_options(environ: Mapping[str, str], java_home: Path) -> list[str]:

@@ -10,7 +10,9 @@ from lakehouse import object_store
 from lakehouse.errors import LakehouseError, LakeLockedError, UsageError
 from lakehouse.lake.lease import FILE, GRACE, Lease
 from lakehouse.lake.locking import locked
+from lakehouse.pipeline import Run
 from lakehouse.settings import Settings
+from lakehouse.spark import jars, session
 from tests.support.object_stores import Bucket
 
 TERM = 60.0
@@ -141,3 +143,13 @@ def test_a_release_is_not_written(chosen: Settings) -> None:
     object_store.write(chosen.path("release.json"), b"{}")
     with pytest.raises(UsageError, match="is a release and stays as it is"), locked(chosen):
         pass
+
+
+def test_without_the_jars_for_it_nothing_is_written(
+    chosen: Settings, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jars, "local", lambda _name=jars.BASE: [])
+    monkeypatch.setattr(session, "jvm_process", None)
+    with pytest.raises(UsageError, match="make setup EXTRAS=s3"), Run(chosen, "run").recorded():
+        pytest.fail("it began")
+    assert bucket.names() == []
