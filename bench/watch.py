@@ -24,7 +24,7 @@ from bench.processes import LAKEHOUSE, MIB, environment, lakehouse
 from lakehouse import settings
 from lakehouse.lake import delta_log
 from lakehouse.lake.tables import PUBLISHED, SILVER
-from lakehouse.postgres import EmbeddedPostgres, connect
+from lakehouse.postgres import EmbeddedPostgres, PostgresTarget, connect
 from lakehouse.simulator import Match, Rule, Simulator, ThreadedSimulator, fault, run_in_thread
 
 HALF_HOUR = timedelta(minutes=30)
@@ -108,20 +108,26 @@ def _spoil(watched: Watched, api: ThreadedSimulator, number: int, cycles: int) -
         jvm.kill()
 
 
-def contents(root: Path) -> dict[str, Any]:
-    """Every value of Silver and Gold, and every row in PostgreSQL."""
-    found: dict[str, Any] = {}
+def rows_of(root: str, target: PostgresTarget) -> dict[str, list[str]]:
+    """Every value of Silver and Gold, and every row in PostgreSQL, by table."""
+    found = {}
+    chosen = settings.load({"root": root})
     for table in (SILVER, *PUBLISHED):
-        snapshot = delta_log.open_table(str(root / table.path))
+        snapshot = delta_log.open_table(chosen.path(table.path))
         assert snapshot is not None
         names = (*table.key, *table.values)
         found[table.name] = sorted(map(str, snapshot.rows(names).to_pylist()))
-    chosen = settings.load({"root": str(root)})
-    with EmbeddedPostgres(chosen.embedded_data) as target, connect(target) as connection:
+    with connect(target) as connection:
         for table in PUBLISHED:
             rows = connection.exec_driver_sql(f"SELECT * FROM carbon_data.{table.short_name}").fetchall()
             found[f"postgres {table.short_name}"] = sorted(map(str, rows))
     return found
+
+
+def contents(root: Path) -> dict[str, list[str]]:
+    """The same of a lake that exports into the PostgreSQL beside it."""
+    with EmbeddedPostgres(settings.load({"root": str(root)}).embedded_data) as target:
+        return rows_of(str(root), target)
 
 
 def main() -> None:

@@ -3,9 +3,13 @@
 import logging
 from dataclasses import replace
 
+import pyarrow as pa
+
 from lakehouse.history import states
 from lakehouse.history.states import LakeVersion
 from lakehouse.lake import commits
+from lakehouse.lake.delta_log import Snapshot
+from lakehouse.lake.store import Rows
 from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER, Table
 from lakehouse.run_context import RunContext, StageReport
 from lakehouse.settings import Settings
@@ -50,7 +54,7 @@ def restore_table(context: RunContext, state: LakeVersion, table: Table) -> Stag
     context.open_session()
     context = replace(context, max_deleted_share=1.0)  # it is what was asked for
     now = context.snapshot(table)
-    wanted = context.store.at(state.root).read_with_schema(table, state.version(table))
+    wanted = _wanted(context, state, table, now)
     source = SOURCES[table.name]
     commit = context.commit(STAGE, {source.name: context.snapshot(source)}, writes=(table, now))
     version, _, counted = merge.merge_changes(
@@ -65,6 +69,14 @@ def restore_table(context: RunContext, state: LakeVersion, table: Table) -> Stag
     )
     reads, writes = {table.name: now.version}, {table.name: version}
     return StageReport(f"{STAGE} {table.name}", version, counted.counts(), reads, writes=writes)
+
+
+def _wanted(context: RunContext, state: LakeVersion, table: Table, now: Snapshot) -> Rows:
+    """The table's rows in the state, where Spark works, with the columns of now; null where the state has none."""
+    if not context.is_local or merge.is_void(now):
+        return context.store.at(state.root).read_with_schema(table, state.version(table))
+    types = now.arrow_types()
+    return state.snapshot(table).stream_arrow_as(pa.schema([(name, types[name]) for name in table.column_names]))
 
 
 def set_back(context: RunContext) -> list[str]:

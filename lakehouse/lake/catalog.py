@@ -15,6 +15,11 @@ PREFIX = re.compile(r"\w*", re.ASCII)
 """What may stand before the name of a database without quotes around it."""
 
 
+def database_of(name: str) -> str:
+    """Spark: the database of a table. It has no place in the lake: DROP DATABASE … CASCADE deletes one's folder."""
+    return f"CREATE DATABASE IF NOT EXISTS {name.partition('.')[0]}"
+
+
 def table_as(name: str, location: str) -> str:
     """Spark: the name of a Delta table that stands at ``location``; nothing where the name is there already."""
     return f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION '{escaped(location)}'"
@@ -46,8 +51,7 @@ def script(settings: Settings, dialect: str, prefix: str = "") -> str:
 
 
 def _for_spark(settings: Settings, names: Mapping[str, Table]) -> Iterator[str]:
-    """A database without a place of its own: DROP DATABASE … CASCADE deletes the folder that is one's place."""
-    yield from _once("CREATE DATABASE IF NOT EXISTS", names)
+    yield from dict.fromkeys(map(database_of, names))
     scheme = "file://" if settings.is_local else ""  # the program's own file system may be another
     for name, table in names.items():
         yield table_as(name, f"{scheme}{settings.path(table.path)}")
@@ -55,14 +59,10 @@ def _for_spark(settings: Settings, names: Mapping[str, Table]) -> Iterator[str]:
 
 def _for_duckdb(settings: Settings, names: Mapping[str, Table]) -> Iterator[str]:
     """Views, since DuckDB attaches one Delta table at a time, and each as a database."""
-    yield from _once("CREATE SCHEMA IF NOT EXISTS", names)
+    yield from dict.fromkeys(f"CREATE SCHEMA IF NOT EXISTS {name.partition('.')[0]}" for name in names)
     for name, table in names.items():
         place = re.sub("^s3a://", "s3://", settings.path(table.path)).replace("'", "''")
         yield f"CREATE OR REPLACE VIEW {name} AS FROM delta_scan('{place}')"
-
-
-def _once(statement: str, names: Mapping[str, Table]) -> list[str]:
-    return [f"{statement} {database}" for database in dict.fromkeys(name.split(".")[0] for name in names)]
 
 
 DIALECTS: Mapping[str, Callable[[Settings, Mapping[str, Table]], Iterator[str]]] = {

@@ -89,6 +89,20 @@ class Snapshot:
 
         return pa.RecordBatchReader.from_batches(schema, batches())
 
+    def stream_arrow_as(self, schema: pa.Schema) -> pa.RecordBatchReader:
+        """All rows, as :meth:`stream_arrow`, with the columns and types of a schema; one that is not here is null."""
+        stream = self.stream_arrow([name for name in schema.names if name in self.column_names])
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for batch in stream:
+                columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+                given = (columns.get(field.name, pa.nulls(len(batch), field.type)) for field in schema)
+                yield pa.RecordBatch.from_arrays(
+                    [each.cast(field.type) for each, field in zip(given, schema, strict=True)], schema=schema
+                )
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
+
     def no_rows(self, columns: Sequence[str]) -> pa.Table:
         """As :meth:`read_arrow` of a table without a row; no file is read."""
         types = self.arrow_types()

@@ -32,6 +32,8 @@ REGISTERED = "lakehouse.registered"
 """Session setting: what the table names stand for: tables or views, of which root, at which versions."""
 ROWS_PER_FILE = 18 * 1667
 """About a month of Silver, whole half-hours: a later one-day MERGE then copies one file of this size, not years."""
+ROW_GROUP = 2048 * 9
+"""Rows of a group in a file for Spark: so many of DuckDB's own units that it ends with a half-hour of 18 regions."""
 
 Rows: TypeAlias = DataFrame | pa.Table | pa.RecordBatchReader
 """Spark's, or those of this process: a table, or batches that come while they are consumed, once."""
@@ -126,9 +128,7 @@ class Store:
                 self.spark.sql(f"DROP {str(before).split()[0]} IF EXISTS {table.name}")
             if delta_log.open_table(self.path(table)) is None or table.name not in (versions or {table.name: 0}):
                 continue
-            schema = table.name.split(".")[0]
-            place = catalog.escaped(f"{self.root.rstrip('/')}/{schema}")
-            self.spark.sql(f"CREATE DATABASE IF NOT EXISTS {schema} LOCATION '{place}'")
+            self.spark.sql(catalog.database_of(table.name))
             if versions is None:
                 self.spark.sql(catalog.table_as(table.name, self.path(table)))
             else:
@@ -174,9 +174,9 @@ class Store:
         table = rows if isinstance(rows, pa.Table) else rows.read_all()
         return self.spark.createDataFrame(table.combine_chunks())
 
-    def of_file(self, file: Path, table: Table) -> DataFrame:
-        """Rows of a table that stand in a Parquet file on this machine."""
-        return self.spark.read.schema(table.ddl).parquet(str(file))
+    def of_file(self, file: Path, table: Table, *added: str) -> DataFrame:
+        """Rows of a table that stand in a Parquet file on this machine; ``added``: columns that it has beside."""
+        return self.spark.read.schema(", ".join((table.ddl, *added))).parquet(file.as_uri())
 
     @contextmanager
     def in_even_parts(self) -> Iterator[None]:
@@ -198,28 +198,32 @@ class Store:
 
     def merge(
         self,
-        changes: Rows,
+        changes: DataFrame,
         table: Table,
         commit: Commit,
         bounds: Column,
         kinds: Collection[str],
+        *,
+        are_in_file: bool,
     ) -> Written:
         """Apply rows that carry ``_change`` (insert, update or delete) by key, in one MERGE.
 
         ``kinds`` are those that occur: where rows are only inserted, no file is looked through for matches to change.
         ``bounds`` is a condition on the target (``t``) and literals alone: it keeps MERGE from reading files that
-        hold none of the keys. Rows of this process go into one file, and Delta needs not write them down first for
-        fear that they come out otherwise the second time.
+        hold none of the keys. Rows that stand in a file (``are_in_file``) Delta needs not write down first for fear
+        that they come out otherwise the second time.
         """
-        are_here = isinstance(changes, pa.Table)
-        source = self.to_spark(changes).coalesce(1) if are_here else self.to_spark(changes)
         condition = bounds
         for key in table.key:
             condition = condition & (F.col(f"t.{key}") == F.col(f"s.{key}"))
         assignments = {name: F.col(f"s.{name}") for name in table.column_names}
         target = DeltaTable.forPath(self.spark, self.path(table)).alias("t")
-        with self.with_commit_info(commit), self._setting(MATERIALIZE, "none") if are_here else nullcontext():
-            merge = target.merge(source.alias("s"), condition)
+        with (
+            self.with_commit_info(commit),
+            self._setting("spark.sql.files.maxRecordsPerFile", str(ROWS_PER_FILE)),
+            self._setting(MATERIALIZE, "none") if are_in_file else nullcontext(),
+        ):
+            merge = target.merge(changes.alias("s"), condition)
             if DELETE in kinds:
                 merge = merge.whenMatchedDelete(F.col(f"s.{CHANGE}") == DELETE)
             if UPDATE in kinds:

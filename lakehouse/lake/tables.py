@@ -87,6 +87,11 @@ class Table:
         return tuple(name for name in self.column_names if name not in self.key)
 
     @property
+    def order(self) -> tuple[str, ...]:
+        """The key, the column first that files are laid out by."""
+        return (self.clustered_by, *(name for name in self.key if name != self.clustered_by))
+
+    @property
     def ddl(self) -> str:
         """The columns as a Spark schema string, nullability left out (a frame's own may be looser)."""
         return ", ".join(f"`{column.name}` {column.type}" for column in self.columns)

@@ -4,8 +4,9 @@ A writer that is held up for longer than its lease's term may make a commit afte
 Then generations interleave, or one commit has taken the place of another.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from lakehouse import object_store
 from lakehouse.lake import commits, watermarks
@@ -32,21 +33,25 @@ def crossed(tables: Tables) -> dict[str, str]:
         return {}
     runs = tables.open(RUNS)
     rows = runs.newest_rows(["lake_version", "run_id", "stages"], "lake_version", watermarks.RUNS_ASKED) if runs else []
-    claims = [
-        (WRITES[stage["stage"]], int(stage["version"]), str(row["run_id"]))
-        for row in rows
-        for stage in row["stages"]
-        if stage["stage"] in WRITES and stage["version"] is not None
-    ]
+    claims = claimed(rows)
     found = {}
     for table in TABLES:
         snapshot = tables.open(table)
         history = snapshot.newest_commits(LOOKED_BACK) if snapshot else []
-        of_table = {version: run for name, version, run in claims if name == table.name}
-        for sentence in [*interleaved(history), *overwritten(history, of_table)][:1]:
+        for sentence in [*interleaved(history), *overwritten(history, claims.get(table.name, {}))][:1]:
             found[table.name] = f"{table.name}: {sentence}"
     if twice := _twice(int(row["lake_version"]) for row in rows):
         found.setdefault(RUNS.name, f"{RUNS.name}: two runs have the lake version {twice}")
+    return found
+
+
+def claimed(runs: Iterable[Mapping[str, Any]]) -> dict[str, dict[int, str]]:
+    """By table and version the run that says it wrote it; ``runs`` are rows of ``ops.runs``."""
+    found: dict[str, dict[int, str]] = defaultdict(dict)
+    for run in runs:
+        for stage in run["stages"]:
+            if stage["stage"] in WRITES and stage["version"] is not None:
+                found[WRITES[stage["stage"]]][int(stage["version"])] = str(run["run_id"])
     return found
 
 

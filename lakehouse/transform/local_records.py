@@ -4,33 +4,28 @@ Bodies are read and judged part by part, so that memory is bounded; DuckDB keeps
 into files when they outgrow ``duck.MEMORY``.
 """
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import reduce
-from pathlib import Path
+from itertools import chain
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
-from lakehouse.errors import LakehouseError
-from lakehouse.lake import duck, integrity
-from lakehouse.lake.store import Store
+from lakehouse.lake import integrity
+from lakehouse.lake.duck import Scratch
+from lakehouse.lake.store import ROW_GROUP, Store
 from lakehouse.lake.tables import SILVER
 from lakehouse.progress import OnProgress, unheard, weighed
 from lakehouse.transform.batch import Batch, parts
 from lakehouse.transform.quality import Rules
 from lakehouse.transform.records import CHECKED
 from lakehouse.transform.validation import NEEDED, RESPONSE, checked
-from lakehouse.wording import in_one_line
 
 BATCH = 100_000
 """Rows that are handed over at once."""
-GROUP = 2048 * 9
-"""Rows of a group in a Parquet file: so many of DuckDB's own units that it ends with a half-hour of 18 regions."""
 PIECE_ROWS = 5_000_000
 """Records among which the newest are looked for at once. ``duck.MEMORY`` does for twice as many, not for six times."""
 SPAN_MICROS = 30 * 24 * 3600 * 10**6
@@ -49,11 +44,10 @@ class LocalRecords:
 
     def __init__(self, store: Store, batch: Batch, rules: Rules, on_progress: OnProgress = unheard) -> None:
         self._store, self._batch, self._rules = store, batch, rules
-        self._folder = tempfile.TemporaryDirectory(prefix="lakehouse-")
-        self._database = duck.connect(temp_directory=f"{self._folder.name}/spilled", memory_limit=duck.MEMORY)
+        self._database = Scratch()
         try:
-            self._execute("ATTACH ':memory:' AS batch (COMPRESS)")
-            self._execute("USE batch")
+            self._database.execute("ATTACH ':memory:' AS batch (COMPRESS)")
+            self._database.execute("USE batch")
             self._read(on_progress)
         except BaseException:
             self.close()
@@ -61,30 +55,31 @@ class LocalRecords:
 
     def query(self, text: str) -> pa.Table:
         """The answer to a query over ``{records}``."""
-        return self._execute(text.format(records="records")).to_arrow_table()
+        return self._database.execute(text.format(records="records")).to_arrow_table()
 
     def rows(self, text: str) -> pa.RecordBatchReader:
         """The same, batch by batch while they are consumed; until then no other query is answered."""
-        return self._execute(text.format(records="records")).to_arrow_reader(BATCH)
+        return self._database.execute(text.format(records="records")).to_arrow_reader(BATCH)
+
+    def rows_by_key(self, text: str) -> pa.RecordBatchReader:
+        """As ``rows``, piece by piece of time."""
+        readers = map(self.rows, self._pieces(text))
+        first = next(readers)
+        return pa.RecordBatchReader.from_batches(first.schema, chain(first, chain.from_iterable(readers)))
 
     @contextmanager
     def in_even_parts(self, text: str) -> Iterator[DataFrame]:
         """Silver's rows as a query gives them, in order of time, for Spark to write: pieces, a part for each core."""
-        files = [self._written(text, f"rows-{number}", piece) for number, piece in enumerate(self._pieces())]
+        order = ", ".join(SILVER.order)
+        queries = (
+            f"SELECT * FROM ({piece}) ORDER BY {order}".format(records="records") for piece in self._pieces(text)
+        )
+        files = [self._database.write(query, f"rows-{number}", ROW_GROUP) for number, query in enumerate(queries)]
         with self._store.in_even_parts():
             yield reduce(DataFrame.union, [self._store.of_file(file, SILVER) for file in files])
 
-    def _written(self, text: str, name: str, condition: str) -> Path:
-        """The file of what a query gives of the records that meet a condition."""
-        file = Path(self._folder.name) / f"{name}.parquet"
-        quoted = str(file).replace("'", "''")
-        query = text.format(records=f"(SELECT * FROM records WHERE {condition})")
-        ordered = f"SELECT * FROM ({query}) ORDER BY timestamp, regionid"
-        self._execute(f"COPY ({ordered}) TO '{quoted}' (FORMAT parquet, ROW_GROUP_SIZE {GROUP})")
-        return file
-
-    def _pieces(self) -> list[str]:
-        """Conditions that part the good records by time, ascending, into pieces of about ``PIECE_ROWS``."""
+    def _pieces(self, text: str) -> list[str]:
+        """A query of each piece of about ``PIECE_ROWS`` good records: the pieces part them by time, ascending."""
         counts = self.query(
             f"SELECT epoch_us(timestamp) // {SPAN_MICROS} AS span, count(*) AS n FROM {{records}} "
             "WHERE reasons IS NULL GROUP BY span ORDER BY span"
@@ -100,12 +95,12 @@ class LocalRecords:
         edges = [span * SPAN_MICROS for span in starts[1:]]
         lows = ["true", *(f"epoch_us(timestamp) >= {edge}" for edge in edges)]
         highs = [*(f"epoch_us(timestamp) < {edge}" for edge in edges), "true"]
-        return [f"{low} AND {high}" for low, high in zip(lows, highs, strict=True)]
+        pieces = (f"(SELECT * FROM {{records}} WHERE {low} AND {high})" for low, high in zip(lows, highs, strict=True))
+        return [text.format(records=piece) for piece in pieces]
 
     def close(self) -> None:
         """Let go of what is held."""
         self._database.close()
-        self._folder.cleanup()
 
     def _read(self, on_progress: OnProgress) -> None:
         """Read and judge all responses of the batch."""
@@ -114,32 +109,23 @@ class LocalRecords:
         is_pending = pc.invert(pc.is_in(ids, pa.array(self._batch.overlapping, pa.string())))
         numbers = pa.array(range(len(ids)), pa.int32())
         known = responses.select(OF_RESPONSE).append_column("is_pending", is_pending).append_column("number", numbers)
-        self._execute("CREATE TABLE responses AS FROM given", known)
-        self._execute("CREATE TABLE checked AS FROM given", pa.schema([NUMBER, *CHECKED]).empty_table())
+        none = pa.schema([NUMBER, *CHECKED]).empty_table()
+        self._database.execute("CREATE TABLE responses AS FROM given", given=known)
+        self._database.execute("CREATE TABLE checked AS FROM given", given=none)
         read = ((part, _periods(part)) for part in _read_ahead(self._bodies, parts(responses)))
         for bodies in weighed(read, _periods(responses), on_progress, "silver: reads", "half-hour"):
             records = checked(bodies, self._rules)
             number = pc.index_in(bodies["response_id"], ids).take(records[RESPONSE.name])
-            self._execute("INSERT INTO checked FROM given", records.set_column(0, NUMBER, number))
-        self._execute("CHECKPOINT")  # which is when it compresses
-        self._execute("CREATE VIEW records AS SELECT * EXCLUDE number FROM checked JOIN responses USING (number)")
+            self._database.execute("INSERT INTO checked FROM given", given=records.set_column(0, NUMBER, number))
+        self._database.execute("CHECKPOINT")  # which is when it compresses
+        joined = "SELECT * EXCLUDE number FROM checked JOIN responses USING (number)"
+        self._database.execute(f"CREATE VIEW records AS {joined}")
 
     def _bodies(self, part: tuple[int, int]) -> pa.Table:
         """The responses of some landings, first and last, each body proven to be what was received."""
         where = f"landing BETWEEN {part[0]} AND {part[1]} AND ({self._batch.condition})"
         columns = list(dict.fromkeys((*NEEDED, *integrity.NEEDED, "n_periods")))
         return integrity.checked_rows(self._batch.bronze.read_arrow(columns, where))
-
-    def _execute(self, statement: str, given: pa.Table | None = None) -> duckdb.DuckDBPyConnection:
-        if given is not None:
-            self._database.register("given", given)
-        try:
-            return self._database.execute(statement)
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            raise LakehouseError(
-                f"The records of this run cannot be held in {self._folder.name}: {in_one_line(str(error))}; "
-                "make room there, or name another place with TMPDIR."
-            ) from error
 
 
 def _periods(responses: pa.Table) -> int:

@@ -5,23 +5,23 @@ way the same comparison decides what is written, so the result is the same.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from itertools import chain
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.lake import losses
-from lakehouse.lake.changes import CHANGE, DELETE, EQUAL, INSERT, UPDATE
+from lakehouse.lake.changes import DELETE, INSERT, UPDATE
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.store import Rows
 from lakehouse.lake.tables import Table
 from lakehouse.run_context import RunContext
-from lakehouse.transform.changeset import changeset, changeset_of_arrow
+from lakehouse.transform.changeset import ChangeCounts, Changes, Comparison, LocalChanges, SparkChanges
 
 PLACE = "_place"
 """Number of a row, while keys are looked up."""
@@ -29,48 +29,9 @@ PLACE = "_place"
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class ChangeCounts:
-    """How many rows have to be written, by kind, and the range of the clustering column they lie in.
-
-    ``equal`` is how many of those looked at are as they should be.
-    """
-
-    rows: Mapping[str, int] = field(default_factory=dict)
-    low: object | None = None
-    high: object | None = None
-    equal: int = 0
-
-    @property
-    def total(self) -> int:
-        """All rows that have to be written."""
-        return sum(self.rows.values())
-
-    def counts(self) -> dict[str, int]:
-        """The counts of a stage's report."""
-        inserted, updated, deleted = (self.rows.get(kind, 0) for kind in (INSERT, UPDATE, DELETE))
-        return {"inserted": inserted, "updated": updated, "deleted": deleted, "unchanged": self.equal}
-
-
 def nothing(table: Snapshot) -> dict[str, int]:
     """The counts of a stage that had nothing to do."""
     return ChangeCounts(equal=int(table.totals()["rows"])).counts()
-
-
-def tally(changes: Rows, clustering: str) -> ChangeCounts:
-    """Count them."""
-    if isinstance(changes, pa.Table):
-        kinds = changes.group_by(CHANGE).aggregate([(clustering, "count"), (clustering, "min"), (clustering, "max")])
-        rows: list[Any] = list(zip(*(column.to_pylist() for column in kinds.columns), strict=True))
-    else:
-        rows = changes.groupBy(CHANGE).agg(F.count(F.lit(1)), F.min(clustering), F.max(clustering)).collect()
-    differing = [row for row in rows if row[0] != EQUAL]
-    return ChangeCounts(
-        {row[0]: int(row[1]) for row in differing},
-        min((row[2] for row in differing), default=None),
-        max((row[3] for row in differing), default=None),
-        sum(int(row[1]) for row in rows if row[0] == EQUAL),
-    )
 
 
 def initial_load(
@@ -101,11 +62,17 @@ def current_rows(context: RunContext, table: Table, now: Snapshot, where: str | 
 
 def matching(context: RunContext, rows: Rows, keys: pa.Table) -> Rows:
     """The rows whose values of the keys' columns are among the keys."""
-    if not isinstance(rows, DataFrame):
-        rows = rows if isinstance(rows, pa.Table) else rows.read_all()
-        places = rows.select(keys.column_names).append_column(PLACE, pa.array(range(len(rows)), pa.int64()))
-        return rows.take(places.join(keys, keys.column_names, join_type="left semi")[PLACE])
-    return rows.join(F.broadcast(context.store.to_spark(keys)), keys.column_names, "left_semi")
+    if isinstance(rows, DataFrame):
+        return rows.join(F.broadcast(context.store.to_spark(keys)), keys.column_names, "left_semi")
+
+    def among(batch: pa.RecordBatch) -> pa.Table:
+        places = pa.table([*batch.select(keys.column_names).columns, pa.array(range(len(batch)), pa.int64())], names)
+        return pa.Table.from_batches([batch]).take(places.join(keys, keys.column_names, join_type="left semi")[PLACE])
+
+    names = [*keys.column_names, PLACE]
+    reader = rows.to_reader() if isinstance(rows, pa.Table) else rows
+    found = chain.from_iterable(among(batch).to_batches() for batch in reader)
+    return pa.RecordBatchReader.from_batches(rows.schema, found)
 
 
 def merge_changes(
@@ -127,12 +94,12 @@ def merge_changes(
     (None: nothing differed), the account, and the counts.
     """
     if is_whole and is_void(now):
-        order = (table.clustered_by, *(name for name in table.key if name != table.clustered_by))
-        in_order = context.store.to_spark(rows).coalesce(1).sortWithinPartitions(*order)
+        in_order = context.store.to_spark(rows).coalesce(1).sortWithinPartitions(*table.order)
         return initial_load(context, in_order, table, now, commit)
-    changes = _changeset(context, rows, current, table, values, deleting=deleting, with_equals=not is_whole)
-    try:
-        counted = tally(changes, table.clustered_by)
+    compared_by = table.values if values is None else values
+    comparison = Comparison(table.key, compared_by, deleting=deleting, with_equals=not is_whole)
+    with closing(_compared(context, rows, current, table, comparison)) as changes:
+        counted = changes.counts()
         if is_whole:
             written_over = counted.rows.get(UPDATE, 0) + counted.rows.get(DELETE, 0)
             counted = replace(counted, equal=int(now.totals()["rows"]) - written_over)
@@ -141,40 +108,20 @@ def merge_changes(
         losses.check_share(table.name, counted.rows.get(DELETE, 0), now.totals()["rows"], context.max_deleted_share)
         bounds = F.col(f"t.{table.clustered_by}").between(F.lit(counted.low), F.lit(counted.high))
         kinds = {kind for kind, number in counted.rows.items() if number}
-        version = context.store.merge(_to_write(changes), table, commit, bounds, kinds).version
+        version = context.store.merge(
+            changes.rows(), table, commit, bounds, kinds, are_in_file=changes.is_in_file
+        ).version
         return version, record_unchanged(commit, context.snapshot(table)), counted
-    finally:
-        if not isinstance(changes, pa.Table):
-            changes.unpersist()
 
 
-def _changeset(
-    context: RunContext,
-    rows: Rows,
-    current: Rows,
-    table: Table,
-    values: Sequence[str] | None,
-    *,
-    deleting: bool,
-    with_equals: bool,
-) -> Rows:
-    by: dict[str, Any] = {
-        "key": table.key,
-        "values": table.values if values is None else values,
-        "deleting": deleting,
-        "with_equals": with_equals,
-    }
+def _compared(context: RunContext, rows: Rows, current: Rows, table: Table, comparison: Comparison) -> Changes:
     if context.is_local:
-        return changeset_of_arrow(_to_arrow(rows), _to_arrow(current), **by)
-    return changeset(context.store.to_spark(rows), context.store.to_spark(current), **by).persist()
+        return LocalChanges(context.store, _here(rows), _here(current), table, comparison)
+    return SparkChanges(context.store.to_spark(rows), context.store.to_spark(current), table, comparison)
 
 
-def _to_arrow(rows: Rows) -> pa.Table | pa.RecordBatchReader:
+def _here(rows: Rows) -> pa.Table | pa.RecordBatchReader:
     return rows.toArrow() if isinstance(rows, DataFrame) else rows
-
-
-def _to_write(changes: Rows) -> Rows:
-    return changes.filter(pc.field(CHANGE) != EQUAL if isinstance(changes, pa.Table) else F.col(CHANGE) != EQUAL)
 
 
 def is_void(table: Snapshot) -> bool:

@@ -20,8 +20,8 @@ from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER
 from lakehouse.run_context import GateError, RunContext, StageReport
 from lakehouse.transform import merge, silver
 from lakehouse.transform.batch import Batch, plan_batch
+from lakehouse.transform.changeset import ChangeCounts
 from lakehouse.transform.local_records import LocalRecords
-from lakehouse.transform.merge import ChangeCounts
 from lakehouse.transform.quality import DRIFT, FAIL, RULES, Rules
 from lakehouse.transform.spark_records import SparkRecords
 from lakehouse.wording import counted
@@ -46,6 +46,9 @@ class CheckedRecords(Protocol):
 
     def rows(self, text: str) -> Rows:
         """The answer to a query over ``{records}``, where the records are."""
+
+    def rows_by_key(self, text: str) -> Rows:
+        """As ``rows``, for a query whose rows rest on the good records of their own key alone."""
 
     def in_even_parts(self, text: str) -> AbstractContextManager[DataFrame]:
         """Silver's rows as a query gives them, for Spark to write in files of about a month.
@@ -198,7 +201,7 @@ def _write_silver(
         with records.in_even_parts(newest) as rows:
             version, account, changes = merge.initial_load(context, rows, SILVER, table, commit)
         return version, account, summary.counts(changes)
-    rows, current = records.rows(newest), merge.current_rows(context, SILVER, table, _part_of_silver(batch))
+    rows, current = records.rows_by_key(newest), merge.current_rows(context, SILVER, table, _part_of_silver(batch))
     if batch.is_replay:
         slots = pa.table({"timestamp": pa.array(batch.slots(), pa.timestamp("us", "UTC"))})
         rows, current = (merge.matching(context, part, slots) for part in (rows, current))

@@ -55,6 +55,8 @@ class SparkRecords:
         """The answer to a query over ``{records}``, on the executors."""
         return self._records.sparkSession.sql(text, records=self._records)
 
+    rows_by_key = rows
+
     @contextmanager
     def in_even_parts(self, text: str) -> Iterator[DataFrame]:
         """Silver's rows as a query gives them, for Spark to write: in order of time, about a month in each part."""

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import delta_log
-from lakehouse.lake.store import Store
+from lakehouse.lake.store import Rows, Store
 from lakehouse.lake.tables import BRONZE
 from lakehouse.transform import local_records, silver
 from lakehouse.transform.batch import Batch
@@ -145,6 +145,12 @@ def batch_of(root: Path, rows: list[dict[str, Any]], **batch: Any) -> Batch:
     return Batch(bronze=bronze, windows=(), **batch)
 
 
+def in_arrow(rows: Rows) -> pa.Table:
+    if isinstance(rows, pa.RecordBatchReader):
+        return rows.read_all()
+    return rows if isinstance(rows, pa.Table) else rows.toArrow()
+
+
 def assert_agree(spark: SparkSession, both: Both) -> None:
     here, there = both
     assert summarised(here, RULES) == summarised(there, RULES)
@@ -152,7 +158,8 @@ def assert_agree(spark: SparkSession, both: Both) -> None:
     queries = [silver.newest(only_pending_keys=each) for each in (False, True)]
     queries += [silver.refused(with_consumed=each) for each in (False, True)]
     for query in queries:
-        found = [each.query(query) for each in both]
+        by_key = query in queries[:2]
+        found = [in_arrow(each.rows_by_key(query) if by_key else each.rows(query)) for each in both]
         ours, theirs = (spark.createDataFrame(rows if len(rows) else rows.schema.empty_table()) for rows in found)
         assert_df_equality(ours, theirs, ignore_row_order=True, ignore_nullable=True)
 
@@ -195,7 +202,7 @@ def test_finds_nothing_where_there_is_nothing(
 def test_lays_rows_out_in_order_of_time(
     both: Callable[..., Both], spark: SparkSession, monkeypatch: pytest.MonkeyPatch, piece_rows: int, pieces: int
 ) -> None:
-    monkeypatch.setattr(local_records, "GROUP", 2048)
+    monkeypatch.setattr(local_records, "ROW_GROUP", 2048)
     monkeypatch.setattr(local_records, "PIECE_ROWS", piece_rows)
     half_hours = [at("2024-01-02") + timedelta(minutes=30 * number) for number in range(1500)]
     bodies = ({"data": [period(start, *(region(n) for n in (11, 12, 13)))]} for start in reversed(half_hours))
@@ -215,6 +222,18 @@ def test_reads_in_parts_what_is_much(
 ) -> None:
     monkeypatch.setattr("lakehouse.transform.batch.PART_PERIODS", 2)
     assert_agree(spark, both(responses(*BODIES)))
+
+
+def test_looks_for_the_newest_piece_by_piece(
+    spark: SparkSession, both: Callable[..., Both], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records without a time stay in quarantine, and those of one key together."""
+    monkeypatch.setattr(local_records, "PIECE_ROWS", 1)
+    starts = ["2024-01-01T12:00", "2024-02-03T12:00", "2024-02-03T12:00", "2024-02-20T12:00"]
+    records = both(responses(*BODIES, *(said(100 + number, start) for number, start in enumerate(starts))))
+    assert_agree(spark, records)
+    newest = in_arrow(records[0].rows_by_key(silver.newest(only_pending_keys=False)))
+    assert {101, 102} & set(newest["intensity_forecast"].to_pylist()) == {102}
 
 
 def test_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,3 +36,14 @@ def test_gives_the_same_rows_each_way(spark: SparkSession, tmp_path: Path, place
     assert_df_equality(rows, through_delta, ignore_row_order=True, ignore_nullable=True, ignore_metadata=True)
     early = second.read_arrow(["intensity_forecast"], "timestamp < TIMESTAMP '2024-01-02T00:00:00Z'")
     assert early["intensity_forecast"].to_pylist() == [-1]
+
+
+def test_dropping_a_database_drops_names_alone(spark: SparkSession, tmp_path: Path) -> None:
+    store = Store(spark, str(tmp_path / "lake"))
+    store.ensure(SILVER)
+    store.append(spark.createDataFrame([half_hour(1)], SILVER.ddl), SILVER, COMMIT)
+    assert spark.table(SILVER.name).count() == 1
+    spark.sql("DROP DATABASE silver CASCADE")
+    assert store.read(SILVER).count() == 1
+    store.register()
+    assert spark.table(SILVER.name).count() == 1

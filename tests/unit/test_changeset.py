@@ -1,14 +1,20 @@
 """The comparison that decides what is written: null-safe, blind to what is no value, the same in Spark and here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
+from pyspark.sql import SparkSession
 
-from lakehouse.transform.changeset import changeset, changeset_of_arrow
+from lakehouse.lake.store import Store
+from lakehouse.lake.tables import Column, Table
+from lakehouse.transform.changeset import ChangeCounts, Changes, Comparison, LocalChanges, SparkChanges
 
 MOMENT = datetime(2024, 1, 2, 12, tzinfo=UTC)
 SCHEMA = pa.schema(
@@ -20,7 +26,16 @@ SCHEMA = pa.schema(
         ("seen", pa.string()),
     ]
 )
+TYPES = ("INT", "TIMESTAMP", "STRING", "DECIMAL(5,2)", "STRING")
+TABLE = Table(
+    name="test.table",
+    comment="",
+    key=("id", "timestamp"),
+    columns=tuple(Column(name, type_, "") for name, type_ in zip(SCHEMA.names, TYPES, strict=True)),
+    clustered_by="id",
+)
 Row = tuple[int, str | None, str | None, str]
+Compared = Callable[..., Changes]
 
 
 def table(*rows: Row) -> pa.Table:
@@ -30,19 +45,20 @@ def table(*rows: Row) -> pa.Table:
 
 
 @pytest.fixture(params=["in Spark", "here"])
-def compared(request: pytest.FixtureRequest) -> Callable[..., pa.Table]:
-    """Compare two tables by (id, timestamp), value and share, in order of the id."""
-    in_spark = request.param == "in Spark"
-    spark = request.getfixturevalue("spark") if in_spark else None
+def compared(request: pytest.FixtureRequest, spark: SparkSession) -> Iterator[Compared]:
+    """Compare two tables by (id, timestamp), value and share."""
+    with ExitStack() as held:
 
-    def made(wanted: pa.Table, current: pa.Table, **how: Any) -> pa.Table:
-        how |= {"key": ["id", "timestamp"], "values": ["value", "share"]}
-        if spark is None:
-            return changeset_of_arrow(wanted, current, **how)
-        found: pa.Table = changeset(spark.createDataFrame(wanted), spark.createDataFrame(current), **how).toArrow()
-        return found.sort_by("id")
+        def made(wanted: pa.Table, current: pa.Table, **how: Any) -> Changes:
+            comparison = Comparison(TABLE.key, ["value", "share"], **how)
+            if request.param == "here":
+                changes: Changes = LocalChanges(Store(spark, ""), wanted, current, TABLE, comparison)
+            else:
+                in_spark = (spark.createDataFrame(rows) for rows in (wanted, current))
+                changes = SparkChanges(*in_spark, TABLE, comparison)
+            return held.enter_context(closing(changes))
 
-    return made
+        yield made
 
 
 WANTED = table(
@@ -62,19 +78,51 @@ CHANGES = [
 ]
 
 
-def test_finds_inserts_updates_and_deletes_and_leaves_equals(compared: Callable[..., pa.Table]) -> None:
-    found = compared(WANTED, CURRENT, deleting=True)
+EQUALS = (2, 5, 7)
+
+
+def test_finds_inserts_updates_and_deletes_and_leaves_equals(compared: Compared) -> None:
+    changes = compared(WANTED, CURRENT, deleting=True)
+    found = changes.rows().toArrow().sort_by("id")
     assert [tuple(row.values()) for row in found.to_pylist()] == CHANGES
     assert [field.type for field in found.schema] == [*(field.type for field in SCHEMA), pa.string()]
+    assert changes.counts() == ChangeCounts({"insert": 1, "update": 3, "delete": 1}, 1, 8)
 
 
-def test_names_equals_where_asked(compared: Callable[..., pa.Table]) -> None:
-    found = compared(WANTED, CURRENT, deleting=False, with_equals=True).select(["id", "_change"]).to_pylist()
-    changed = {row[0]: row[-1] for row in CHANGES if row[-1] != "delete"}
-    assert [tuple(row.values()) for row in found] == [(key, changed.get(key, "equal")) for key in (1, 2, 3, 4, 5, 7, 8)]
+def test_counts_equals_where_asked(compared: Compared) -> None:
+    changes = compared(WANTED, CURRENT, deleting=False, with_equals=True)
+    found = {row.id: row["_change"] for row in changes.rows().collect()}
+    assert found == {row[0]: row[-1] for row in CHANGES if row[-1] != "delete"}
+    assert changes.counts() == ChangeCounts({"insert": 1, "update": 3}, 1, 8, equal=len(EQUALS))
 
 
-def test_deletes_nothing_unless_told_to(compared: Callable[..., pa.Table]) -> None:
+def test_deletes_nothing_unless_told_to(compared: Compared) -> None:
     nothing = table()
-    assert compared(nothing, CURRENT, deleting=False).num_rows == 0
-    assert compared(nothing, CURRENT, deleting=True)["_change"].unique().to_pylist() == ["delete"]
+    assert compared(nothing, CURRENT, deleting=False).counts() == ChangeCounts()
+    assert compared(nothing, CURRENT, deleting=True).counts() == ChangeCounts({"delete": 7}, 2, 8)
+
+
+def test_takes_rows_while_they_come(spark: SparkSession) -> None:
+    """Neither side needs memory for all its rows."""
+    sides = (pa.RecordBatchReader.from_batches(SCHEMA, iter(side.to_batches(2))) for side in (WANTED, CURRENT))
+    comparison = Comparison(TABLE.key, ["value", "share"], deleting=True)
+    with closing(LocalChanges(Store(spark, ""), *sides, TABLE, comparison)) as changes:
+        assert [tuple(row.values()) for row in changes.rows().toArrow().to_pylist()] == CHANGES  # in order
+
+
+def test_leaves_no_file_behind(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    comparison = Comparison(TABLE.key, ["value"], deleting=True)
+    with closing(LocalChanges(Store(spark, ""), WANTED, CURRENT, TABLE, comparison)) as changes:
+        assert changes.rows().count()
+        assert list(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(duckdb.Error):
+        LocalChanges(
+            Store(spark, ""),
+            WANTED.drop_columns("share"),
+            CURRENT,
+            TABLE,
+            Comparison(TABLE.key, ["share"], deleting=True),
+        )
+    assert not list(tmp_path.iterdir())
