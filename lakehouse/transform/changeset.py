@@ -1,19 +1,13 @@
-"""What has to be written so that a table equals what it should hold: the one comparison all layers use.
+"""What has to be written so that a table equals what it should hold: the one comparison all layers use. Pure.
 
-It is one text in the SQL that Spark and DuckDB have in common: rows of Spark's are compared by Spark, rows of this
-process by DuckDB, which puts them into files when they outgrow its memory.
+It is one text in the SQL that Spark and DuckDB have in common (``comparing``).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-import pyarrow as pa
-from pyspark.sql import DataFrame
+from typing import Any
 
 from lakehouse.lake.changes import CHANGE, DELETE, EQUAL, INSERT, UPDATE
-from lakehouse.lake.duck import Scratch
-from lakehouse.lake.store import ROW_GROUP, Store
 from lakehouse.lake.tables import Table
 
 
@@ -71,84 +65,7 @@ class ChangeCounts:
         return {"inserted": inserted, "updated": updated, "deleted": deleted, "unchanged": self.equal}
 
 
-class Changes(Protocol):
-    """The rows of a table that have to be written, in this process or on a cluster; held until ``close``."""
-
-    is_in_file: bool
-    """Whether the rows stand in a file, so that they come out the same whenever they are read."""
-
-    def counts(self) -> ChangeCounts:
-        """Count them."""
-
-    def rows(self) -> DataFrame:
-        """Those that have to be written, with ``_change``, for Spark."""
-
-    def close(self) -> None:
-        """Let go of what is held."""
-
-
-class SparkChanges:
-    """Compared by Spark, on the executors. See ``Changes``."""
-
-    is_in_file = False
-
-    def __init__(self, wanted: DataFrame, current: DataFrame, table: Table, comparison: Comparison) -> None:
-        query = comparison.query(wanted.columns)
-        self._rows = wanted.sparkSession.sql(query, wanted=wanted, current=current).persist()
-        self._spark, self._table = wanted.sparkSession, table
-
-    def counts(self) -> ChangeCounts:
-        """Count them."""
-        query = _tally(self._table).format(compared="{compared}")
-        return _counted(self._spark.sql(query, compared=self._rows).toArrow().to_pylist())
-
-    def rows(self) -> DataFrame:
-        """Those that have to be written."""
-        return self._rows.where(f"{CHANGE} <> '{EQUAL}'")
-
-    def close(self) -> None:
-        """Let go of what is held."""
-        self._rows.unpersist()
-
-
-class LocalChanges:
-    """Compared in this process; given to Spark as a file, so that no memory has to hold them. See ``Changes``."""
-
-    is_in_file = True
-
-    def __init__(
-        self,
-        store: Store,
-        wanted: pa.Table | pa.RecordBatchReader,
-        current: pa.Table | pa.RecordBatchReader,
-        table: Table,
-        comparison: Comparison,
-    ) -> None:
-        self._store, self._table = store, table
-        self._database = Scratch()
-        try:
-            query = comparison.query(wanted.schema.names).format(wanted="wanted", current="current")
-            self._database.execute(f"CREATE TABLE compared AS {query}", wanted=wanted, current=current)
-        except BaseException:
-            self.close()
-            raise
-
-    def counts(self) -> ChangeCounts:
-        """Count them."""
-        found = self._database.execute(_tally(self._table).format(compared="compared"))
-        return _counted(found.to_arrow_table().to_pylist())
-
-    def rows(self) -> DataFrame:
-        """Those that have to be written, in order of time."""
-        query = f"SELECT * FROM compared WHERE {CHANGE} <> '{EQUAL}' ORDER BY {', '.join(self._table.order)}"
-        return self._store.of_file(self._database.write(query, "changes", ROW_GROUP), self._table, f"{CHANGE} STRING")
-
-    def close(self) -> None:
-        """Let go of what is held."""
-        self._database.close()
-
-
-def _tally(table: Table) -> str:
+def tally(table: Table) -> str:
     """How many rows of ``{compared}`` there are of each kind, and the range they lie in."""
     column = table.clustered_by
     return (
@@ -157,7 +74,8 @@ def _tally(table: Table) -> str:
     )
 
 
-def _counted(kinds: Sequence[Mapping[str, Any]]) -> ChangeCounts:
+def counted(kinds: Sequence[Mapping[str, Any]]) -> ChangeCounts:
+    """The answer to :func:`tally`."""
     differing = [row for row in kinds if row["kind"] != EQUAL]
     return ChangeCounts(
         {row["kind"]: int(row["n"]) for row in differing},

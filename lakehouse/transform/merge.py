@@ -21,7 +21,8 @@ from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.store import Rows
 from lakehouse.lake.tables import Table
 from lakehouse.run_context import RunContext
-from lakehouse.transform.changeset import ChangeCounts, Changes, Comparison, LocalChanges, SparkChanges
+from lakehouse.transform.changeset import ChangeCounts, Comparison
+from lakehouse.transform.comparing import Changes, LocalChanges, SparkChanges
 
 PLACE = "_place"
 """Number of a row, while keys are looked up."""

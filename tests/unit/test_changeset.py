@@ -14,7 +14,8 @@ from pyspark.sql import SparkSession
 
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import Column, Table
-from lakehouse.transform.changeset import ChangeCounts, Changes, Comparison, LocalChanges, SparkChanges
+from lakehouse.transform.changeset import ChangeCounts, Comparison
+from lakehouse.transform.comparing import Changes, LocalChanges, SparkChanges
 
 MOMENT = datetime(2024, 1, 2, 12, tzinfo=UTC)
 SCHEMA = pa.schema(
