@@ -113,7 +113,9 @@ def lakehouse(
 def seconds(environment: Mapping[str, str], *arguments: str) -> float:
     """How long a short ``lakehouse`` command takes as a whole process, to the millisecond."""
     began = time.perf_counter()
-    subprocess.run([*LAKEHOUSE, *arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
+    done = subprocess.run([*LAKEHOUSE, *arguments], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"lakehouse {' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
     return time.perf_counter() - began
 
 

@@ -4,9 +4,10 @@
 
 Bronze is fetched from the simulated API, the longer histories as a continuation of the shorter ones. `lakehouse run
 --stages silver,gold` then makes all tables of each, in a cold process, on this machine's own Spark and on a standalone
-cluster of two workers with a core each. On the full lake of this machine's Spark, whose tables are exported once to an
-embedded PostgreSQL, new days come (`lakehouse run` with the simulator's clock a day on), and the commands that look are
-run. Memory is the sum of resident sets, sampled five times a second; the simulator's is not in it.
+cluster of two workers with a core each. The full lake of this machine's Spark is exported once to an embedded
+PostgreSQL, and maintained once (`watch` does it every day); then new days come (`lakehouse run` with the simulator's
+clock a day on), and the commands that look are run. Memory is the sum of resident sets, sampled five times a second;
+the simulator's is not in it.
 
 A hundred years take 20 minutes to fetch, ten minutes for Silver and Gold, and 5 GB of disk; with `--place` their
 Bronze stays there for the next time.
@@ -82,12 +83,13 @@ def load(lake: Path, title: str, where: str, workplace: Workplace) -> Load:
 
 
 def live(lake: Path, title: str, end: date, repeats: int) -> Life:
-    """Export once, let new days come one by one, then look; every command is a cold process.
+    """Export and maintain once, let new days come one by one, then look; every command is a cold process.
 
     Raises:
         SystemExit: a command failed, or a new day brought no row.
     """
     first_export = lakehouse(environment(lake), "export", "--json").seconds
+    maintained = lakehouse(environment(lake), "maintain", "--json").seconds
     taken: dict[str, list[float]] = {"run": []}
     stages: list[dict[str, float]] = []
     for number in range(1, repeats + 1):
@@ -103,7 +105,7 @@ def live(lake: Path, title: str, end: date, repeats: int) -> Life:
                 explained = ("explain", "--region", REGION, "--date", str(end - timedelta(days=1)))
                 for arguments in (["plan"], ["gaps"], ["status"], explained):
                     taken[arguments[0]] = [seconds(here, *arguments) for _ in range(repeats)]
-    life = Life(title, first_export, taken, stages)
+    life = Life(title, first_export, maintained, taken, stages)
     print(f"  {life}", flush=True)
     return life
 

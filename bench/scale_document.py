@@ -57,6 +57,7 @@ class Life:
 
     title: str
     first_export: float
+    maintained: float
     taken: Mapping[str, Sequence[float]]
     stages: Sequence[Mapping[str, float]]
 
@@ -124,7 +125,8 @@ def _of_lives(lives: Sequence[Life]) -> Iterator[str]:
     for stage in first.stages[0]:
         means = (fmean(run[stage] for run in life.stages) for life in lives)
         yield f"| of the new day: {stage}, mean |{''.join(f' {value:.2f} |' for value in means)}{blank}"
-    yield f"| first `export`, once |{''.join(f' {life.first_export:.1f} |' for life in lives)}{blank}"
+    yield f"| before it: first `export` |{''.join(f' {life.first_export:.1f} |' for life in lives)}{blank}"
+    yield f"| before it: `maintain` |{''.join(f' {life.maintained:.1f} |' for life in lives)}{blank}"
 
 
 def _met(value: float, limit: float) -> str:

@@ -82,7 +82,7 @@ class GapReport:
 
 def find(settings: Settings, start: datetime | None, end: datetime | None) -> GapReport:
     """As :func:`of_tables`, of the lake as it is now."""
-    return of_tables(Tables(settings.root), start, end, machine_clock())
+    return of_tables(Tables(settings.root).opened_once(), start, end, machine_clock())
 
 
 def of_tables(

@@ -48,8 +48,8 @@ def test_a_driver_that_grows_with_the_data_misses_the_target_on_a_cluster_alone(
 
 
 def test_compares_medians_of_the_longest_history_and_of_the_shortest() -> None:
-    short = Life("3 years", 30.0, {"run": [20.0, 19.0, 90.0], "gaps": [0.5, 0.5, 0.6]}, [{"silver": 4.0}])
-    long = Life("100 years", 300.0, {"run": [30.0, 28.0, 29.0], "gaps": [0.8, 0.7, 0.9]}, [{"silver": 6.0}])
+    short = Life("3 years", 30.0, 20.0, {"run": [20.0, 19.0, 90.0], "gaps": [0.5, 0.5, 0.6]}, [{"silver": 4.0}])
+    long = Life("100 years", 300.0, 90.0, {"run": [30.0, 28.0, 29.0], "gaps": [0.8, 0.7, 0.9]}, [{"silver": 6.0}])
     lines = written([SHORT], [short, long])
     assert cells(lines, "a new day: `run`") == ["20.00", "29.00", "1.45", "<= 1.5: met"]
     assert cells(lines, "`gaps`") == ["0.50", "0.80", "1.60", "<= 1.5: MISSED"]
