@@ -54,4 +54,5 @@ def test_compares_medians_of_the_longest_history_and_of_the_shortest() -> None:
     assert cells(lines, "a new day: `run`") == ["20.00", "29.00", "1.45", "<= 1.5: met"]
     assert cells(lines, "`gaps`") == ["0.50", "0.80", "1.60", "<= 1.5: MISSED"]
     assert cells(lines, "of the new day: silver, mean") == ["4.00", "6.00", "", ""]
-    assert cells(lines, "first `export`, once") == ["30.0", "300.0", "", ""]
+    assert cells(lines, "before it: first `export`") == ["30.0", "300.0", "", ""]
+    assert cells(lines, "before it: `maintain`") == ["20.0", "90.0", "", ""]
