@@ -89,9 +89,9 @@ test-all: setup ## Run all tests, the slow ones too (real size, fresh processes,
 bench: setup ## Measure beside the case study's method, Polars and DuckDB; writes docs/benchmarks.md (an hour and a quarter)
 	$(BIN)/python -m bench.compare --document docs/benchmarks.md
 
-bench-scale: setup ## Measure 3, 30 and 100 years of Silver and Gold and what comes after, and 3 and 30 on a cluster of two workers (an hour and a half)
+bench-scale: setup ## Measure 3, 30 and 100 years of Silver and Gold, here and on a cluster of two workers, and what comes after (an hour and a half)
 	$(BIN)/python -m bench.scale --years 3 30 100 --where local --place .cache/bench-scale
-	$(BIN)/python -m bench.scale --years 3 30 --where cluster --place .cache/bench-scale
+	$(BIN)/python -m bench.scale --years 3 30 100 --where cluster --place .cache/bench-scale
 
 picture: setup ## Take the README's picture of the report anew (needs Chromium; two minutes)
 	PYTHONPATH=. $(BIN)/python docs/picture.py
