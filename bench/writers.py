@@ -2,10 +2,11 @@
 
     python -m bench.writers --rounds 100
 
-In each round the simulator's clock moves on by half an hour, and one of the two, by chance, is stopped (alone or with
-its JVM, for shorter or longer than the lease's term) or killed and started again. In the end the lake and PostgreSQL
+In each round the simulator's clock moves on by half an hour, and while a run is at work one of the two, by chance, is
+stopped (alone or with its JVM, for shorter or longer than the lease's term) or killed and started again; the round ends
+when a run has ended well since. In the end the lake and PostgreSQL
 have to be those of one undisturbed writer, no commit may be lost or doubled, and where two leases wrote at once
-``lakehouse status`` has to say so. Needs what ``make setup EXTRAS=s3`` fetches. A round takes some ten seconds.
+``lakehouse status`` has to say so. Needs what ``make setup EXTRAS=s3`` fetches. A round takes some twenty seconds.
 """
 
 import argparse
@@ -42,6 +43,8 @@ STOPPED = {0.5: 4, 3.0: 3, 9.0: 3}
 """Seconds, and how likely."""
 KILLED = 0.2
 """Share of the rounds."""
+PATIENCE_SECONDS = 300
+"""For a run that ends well after a disturbance."""
 STATUS_ROUNDS = 10
 """``status`` looks at the newest fifty commits of a table."""
 
@@ -74,6 +77,10 @@ class Writer:
         self.process.wait()
         self.process = self._started()
 
+    def runs(self) -> int:
+        """How many runs have ended well."""
+        return self._log.read_text().count('"status": "ok"')
+
     def end(self) -> int:
         self.process.terminate()
         return self.process.wait(120)
@@ -87,6 +94,7 @@ def disturbed(
     for number in range(1, rounds + 1):
         assert api.now is not None
         api.now += HALF_HOUR
+        ended = sum(writer.runs() for writer in writers)
         time.sleep(chance.uniform(0, 8))
         victim = chance.randrange(2)
         if chance.random() < KILLED:
@@ -97,6 +105,11 @@ def disturbed(
             writers[victim].stop_for(seconds, with_jvm=with_jvm)
             what = f"stopped for {seconds:g} s{' with its JVM' if with_jvm else ''}"
         print(f"{number:4} writer {victim} {what}", flush=True)
+        until = time.monotonic() + PATIENCE_SECONDS
+        while sum(writer.runs() for writer in writers) == ended:
+            if time.monotonic() > until:
+                raise SystemExit(f"no run has ended well for {PATIENCE_SECONDS} s")
+            time.sleep(0.2)
         if number % STATUS_ROUNDS == 0 or number == rounds:
             said = lakehouse(here, "status", "--json").document["findings"]
             told += [each["sentence"] for each in said if "under lease" in each["sentence"]]
