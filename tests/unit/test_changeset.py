@@ -118,7 +118,7 @@ def test_leaves_no_file_behind(spark: SparkSession, tmp_path: Path, monkeypatch:
         assert changes.rows().count()
         assert list(tmp_path.iterdir())
     assert not list(tmp_path.iterdir())
-    with pytest.raises(duckdb.Error):
+    with pytest.raises(duckdb.Error) as caught:
         LocalChanges(
             Store(spark, ""),
             WANTED.drop_columns("share"),
@@ -127,3 +127,4 @@ def test_leaves_no_file_behind(spark: SparkSession, tmp_path: Path, monkeypatch:
             Comparison(TABLE.key, ["share"], deleting=True),
         )
     assert not list(tmp_path.iterdir())
+    assert caught.tb is not None  # it holds what was begun, which is not cleared away by being forgotten
