@@ -1,6 +1,7 @@
 """DuckDB inside this process, as all of us open it: it fetches nothing, times are UTC, and stdout is not its own."""
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -11,6 +12,9 @@ from lakehouse.wording import in_one_line
 
 MEMORY = "1GiB"
 """What a database may hold; beyond that it puts rows into files (30 years of records take a quarter of it)."""
+
+ROW_GROUP = 2048 * 9
+"""Rows of a group in a Parquet file: so many of DuckDB's own units that it ends with a half-hour of 18 regions."""
 
 
 def connect(**settings: str) -> duckdb.DuckDBPyConnection:
@@ -40,9 +44,11 @@ class Scratch:
 
         Raises:
             LakehouseError: there is no room for the rows.
+            BaseException: whatever was raised where the rows come from.
         """
+        raised: list[BaseException] = []
         for name, rows in given.items():
-            self._database.register(name, rows)
+            self._database.register(name, rows if isinstance(rows, pa.Table) else _noting(rows, raised))
         try:
             return self._database.execute(statement)
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
@@ -50,15 +56,32 @@ class Scratch:
                 f"The records of this run cannot be held in {self.folder}: {in_one_line(str(error))}; "
                 "make room there, or name another place with TMPDIR."
             ) from error
+        except duckdb.Error:
+            if raised:
+                raise raised[0] from None
+            raise
 
-    def write(self, query: str, name: str, row_group: int) -> Path:
+    def write(self, query: str, name: str) -> Path:
         """The Parquet file of this name in the folder that holds the rows of a query, in their order."""
         file = self.folder / f"{name}.parquet"
         quoted = str(file).replace("'", "''")
-        self.execute(f"COPY ({query}) TO '{quoted}' (FORMAT parquet, ROW_GROUP_SIZE {row_group})")
+        self.execute(f"COPY ({query}) TO '{quoted}' (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})")
         return file
 
     def close(self) -> None:
         """Let go of what is held."""
         self._database.close()
         self._folder.cleanup()
+
+
+def _noting(rows: pa.RecordBatchReader, raised: list[BaseException]) -> pa.RecordBatchReader:
+    """The same rows; what is raised while they come is kept, since DuckDB gives an error of its own in its place."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from rows
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    return pa.RecordBatchReader.from_batches(rows.schema, batches())

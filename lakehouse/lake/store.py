@@ -32,8 +32,6 @@ REGISTERED = "lakehouse.registered"
 """Session setting: what the table names stand for: tables or views, of which root, at which versions."""
 ROWS_PER_FILE = 18 * 1667
 """About a month of Silver, whole half-hours: a later one-day MERGE then copies one file of this size, not years."""
-ROW_GROUP = 2048 * 9
-"""Rows of a group in a file for Spark: so many of DuckDB's own units that it ends with a half-hour of 18 regions."""
 
 Rows: TypeAlias = DataFrame | pa.Table | pa.RecordBatchReader
 """Spark's, or those of this process: a table, or batches that come while they are consumed, once."""

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame
 
 from lakehouse.lake.changes import CHANGE, EQUAL
 from lakehouse.lake.duck import Scratch
-from lakehouse.lake.store import ROW_GROUP, Store
+from lakehouse.lake.store import Store
 from lakehouse.lake.tables import Table
 from lakehouse.transform.changeset import ChangeCounts, Comparison, counted, tally
 
@@ -81,7 +81,7 @@ class LocalChanges:
     def rows(self) -> DataFrame:
         """Those that have to be written, in order of time."""
         query = f"SELECT * FROM compared WHERE {CHANGE} <> '{EQUAL}' ORDER BY {', '.join(self._table.order)}"
-        return self._store.of_file(self._database.write(query, "changes", ROW_GROUP), self._table, f"{CHANGE} STRING")
+        return self._store.of_file(self._database.write(query, "changes"), self._table, f"{CHANGE} STRING")
 
     def close(self) -> None:
         """Let go of what is held."""

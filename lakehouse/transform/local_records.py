@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 
 from lakehouse.lake import integrity
 from lakehouse.lake.duck import Scratch
-from lakehouse.lake.store import ROW_GROUP, Store
+from lakehouse.lake.store import Store
 from lakehouse.lake.tables import SILVER
 from lakehouse.progress import OnProgress, unheard, weighed
 from lakehouse.transform.batch import Batch, parts
@@ -74,7 +74,7 @@ class LocalRecords:
         queries = (
             f"SELECT * FROM ({piece}) ORDER BY {order}".format(records="records") for piece in self._pieces(text)
         )
-        files = [self._database.write(query, f"rows-{number}", ROW_GROUP) for number, query in enumerate(queries)]
+        files = [self._database.write(query, f"rows-{number}") for number, query in enumerate(queries)]
         with self._store.in_even_parts():
             yield reduce(DataFrame.union, [self._store.of_file(file, SILVER) for file in files])
 

@@ -1,11 +1,16 @@
 """DuckDB inside this process."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from lakehouse.errors import LakehouseError
 from lakehouse.lake import duck
+from lakehouse.lake.duck import Scratch
 
 
 def test_prints_nothing_however_long_a_query_takes(capfd: pytest.CaptureFixture[str]) -> None:
@@ -23,3 +28,31 @@ def test_joins_arrow_tables_by_their_times() -> None:
         database.register("a", moments)
         database.register("b", moments.slice(1))
         assert database.execute("SELECT count(*) FROM a JOIN b USING (t)").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("raised", [LakehouseError("a file is gone."), KeyboardInterrupt(), OSError(28, "No space")])
+def test_what_ends_the_rows_is_raised_as_it_is(raised: BaseException) -> None:
+    """DuckDB makes an error of its own of it, which no sentence is known for, not even for Ctrl-C."""
+    schema = pa.schema([("a", pa.int64())])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch([pa.array([1])], schema)
+        raise raised
+
+    def passed_on() -> Iterator[pa.RecordBatch]:
+        yield from pa.RecordBatchReader.from_batches(schema, batches())
+
+    rows = pa.RecordBatchReader.from_batches(schema, passed_on())
+    with closing(Scratch()) as database, pytest.raises(type(raised)) as caught:
+        database.execute("CREATE TABLE held AS FROM given", given=rows)
+    assert str(caught.value) == str(raised)
+
+
+def test_keeps_more_rows_than_memory_holds_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(duck, "MEMORY", "60MiB")
+    with closing(Scratch()) as database:
+        database.execute("CREATE TABLE held AS SELECT range AS a, sha256(range::VARCHAR) AS b FROM range(1_000_000)")
+        assert database.execute("SELECT sum(length(b)) FROM held").fetchone() == (64_000_000,)
+        assert sum(file.stat().st_size for file in database.folder.rglob("*") if file.is_file()) > 10 * 2**20
+    assert not list(tmp_path.iterdir())
