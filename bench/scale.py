@@ -9,8 +9,8 @@ PostgreSQL, and maintained once (`watch` does it every day); then new days come 
 clock a day on), and the commands that look are run. Memory is the sum of resident sets, sampled five times a second;
 the simulator's is not in it.
 
-A hundred years take 20 minutes to fetch, ten minutes for Silver and Gold, and 5 GB of disk; with `--place` their
-Bronze stays there for the next time.
+A hundred years take 20 minutes to fetch, seven minutes for Silver and Gold, 24 on the cluster, and 5 GB of disk; with
+`--place` their Bronze stays there for the next time.
 """
 
 import argparse

@@ -4,9 +4,9 @@
 
 In each round the simulator's clock moves on by half an hour, and while a run is at work one of the two, by chance, is
 stopped (alone or with its JVM, for shorter or longer than the lease's term) or killed and started again; the round ends
-when a run has ended well since. In the end the lake and PostgreSQL
-have to be those of one undisturbed writer, no commit may be lost or doubled, and where two leases wrote at once
-``lakehouse status`` has to say so. Needs what ``make setup EXTRAS=s3`` fetches. A round takes some twenty seconds.
+when a run has ended well. In the end the lake and PostgreSQL have to be those of one undisturbed writer, no commit may
+be lost or doubled, and where two leases wrote at once ``lakehouse status`` has to say so. Needs what
+``make setup EXTRAS=s3`` fetches. A round takes half a minute.
 """
 
 import argparse
