@@ -4,8 +4,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from chispa import assert_df_equality
+from deltalake import write_deltalake
 from pyspark.sql import SparkSession
 
 from lakehouse.lake import delta_log
@@ -47,3 +49,15 @@ def test_dropping_a_database_drops_names_alone(spark: SparkSession, tmp_path: Pa
     assert store.read(SILVER).count() == 1
     store.register()
     assert spark.table(SILVER.name).count() == 1
+
+
+def test_streams_an_older_version_as_the_table_is_now(tmp_path: Path) -> None:
+    """A column that came later is null, and one that became wider is so."""
+    write_deltalake(str(tmp_path), pa.table({"key": pa.array([1, 2], pa.int32()), "gone": ["x", "y"]}))
+    older = delta_log.open_table(str(tmp_path), 0)
+    assert older is not None
+    now = pa.schema([("later", pa.string()), ("key", pa.int64())])
+    rows = older.stream_arrow_as(now).read_all()
+    assert rows.schema == now
+    assert sorted(rows["key"].to_pylist()) == [1, 2]
+    assert rows["later"].to_pylist() == [None, None]
