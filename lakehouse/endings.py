@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from lakehouse.errors import ExitCode, LakehouseError
+from lakehouse.wording import in_one_line
 
 LACKS = (
     (
@@ -87,7 +88,7 @@ def known(error: BaseException) -> str | None:
 
 
 def sentence(error: BaseException) -> str:
-    """What an error says: its known cause, else its own first line or, of one without a text, its class."""
+    """What an error says: its known cause, else its own text or, of one without a text, its class."""
     if is_interruption(error):
         return "interrupted"
     if isinstance(error, LakehouseError):
@@ -136,12 +137,13 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _text(error: BaseException) -> str:
-    """The first line of what an error says; of one that came from the JVM, of its innermost cause."""
+    """What an error says, on one line; of one that came from the JVM, what its innermost cause says."""
     loaded = sys.modules.get("lakehouse.spark.session")
-    return str(loaded.reason(error)) if loaded else (str(error).strip().splitlines() or [""])[0]
+    return str(loaded.reason(error)) if loaded else in_one_line(str(error))
 
 
 def _shortened(text: str, pattern: str) -> str:
     """The part of a long line that names the cause."""
-    found = re.search(rf"[^:;]{{0,120}}({pattern})[^:;]{{0,60}}", text)
+    within = r"(?:(?![:;]\s).)"  # one sentence
+    found = re.search(rf"(?<!\S){within}{{0,160}}({pattern}){within}{{0,160}}(?!\w)", text)
     return (found[0] if found else text[:200]).strip()

@@ -104,6 +104,20 @@ def test_names_an_error_without_a_text() -> None:
     assert endings.sentence(KeyboardInterrupt()) == "interrupted"
 
 
+def test_finds_the_cause_wherever_a_message_names_it_and_shows_it_plainly() -> None:
+    error = OSError(
+        "Kernel error -> Generic S3 error\n \x1b[31m↳\x1b[0m Error performing GET https://127.0.0.1:9/b/_latest"
+        " in 57.5s, after 10 retries, max_retries\n  \x1b[31m↳\x1b[0m 10, retry_timeout\n   \x1b[31m↳\x1b[0m 180s  -"
+        " HTTP error\n    \x1b[31m↳\x1b[0m error sending request\n     \x1b[31m↳\x1b[0m client error (Connect)\n"
+    )
+    said = endings.sentence(error)
+    assert said.startswith("The object store cannot be reached; are LAKEHOUSE_S3__ENDPOINT and")
+    assert said.endswith("180s - HTTP error -> error sending request -> client error (Connect)).")
+    assert said.isprintable()
+    words = said.split(" (")[1].split()
+    assert set(words) <= set(endings.in_one_line(str(error)).split())  # none is cut
+
+
 @pytest.mark.parametrize("error", [Py4JError("An error occurred while calling None.x"), EOFError(), OSError("cut off")])
 def test_tells_of_a_jvm_that_was_killed_whatever_failed_for_it(
     error: Exception, monkeypatch: pytest.MonkeyPatch

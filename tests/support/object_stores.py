@@ -133,12 +133,15 @@ class _Served:
 
 def serve(certificate: Sequence[str] = ()) -> None:
     """Serve until the process is ended; prints the port first."""
-    context = None
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server("127.0.0.1", 0, _Served(), threaded=True)
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server("127.0.0.1", 0, _Served(), threaded=True, ssl_context=context)
+        # Hands are shaken by each connection's thread. werkzeug does it between two connections, so that a client
+        # which is slow to begin keeps all others out, its own second connection too.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.ssl_context = context
     print(server.server_port, flush=True)
     server.serve_forever()
 

@@ -27,3 +27,8 @@ def test_counts_one_and_many() -> None:
 )
 def test_keeps_every_line_of_a_message_and_nothing_behind_it(text: str, line: str | None) -> None:
     assert in_one_line(text) == (" ".join(text.split()) if line is None else line)
+
+
+def test_a_tree_of_causes_becomes_a_line_without_colours() -> None:
+    tree = "Kernel error -> Arrow error\n     \x1b[31m↳\x1b[0m Parser error: bad\n      \x1b[31m↳\x1b[0m at 3\n"
+    assert in_one_line(tree) == "Kernel error -> Arrow error -> Parser error: bad -> at 3"
