@@ -18,8 +18,9 @@ from pyspark.sql import functions as F
 from sqlalchemy import Connection
 
 from lakehouse import settings
+from lakehouse.lake.regions import REGIONS
 from lakehouse.lake.store import Store
-from lakehouse.lake.tables import DIM_REGION, FUELS, GOLD, LABELS, REGIONS
+from lakehouse.lake.tables import DIM_REGION, FUELS, GOLD, LABELS
 from lakehouse.postgres import connect
 from lakehouse.provenance import code_version
 from lakehouse.publishing import export

@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 from bench.processes import MIB, Watched, environment, lakehouse, seconds, simulator
-from lakehouse import console
+from lakehouse.messages import console
 from lakehouse.transform.models import MODELS
 
 GOLD_STAGES = {model.stage for model in MODELS}

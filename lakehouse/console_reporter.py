@@ -6,16 +6,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from lakehouse import console, logs
+from lakehouse import logs
 from lakehouse.ingestion.api import Failure
 from lakehouse.ingestion.bronze import PERIOD_FORM, Response
 from lakehouse.ingestion.coverage import Reason
 from lakehouse.ingestion.ingest import BadFile
-from lakehouse.progress_bar import ProgressBar, amount
+from lakehouse.messages import console
+from lakehouse.messages.progress_bar import ProgressBar, amount
+from lakehouse.messages.wording import counted
 from lakehouse.run_context import StageReport
 from lakehouse.run_record import RunObserver, RunReport
 from lakehouse.windows import Span, Window
-from lakehouse.wording import counted
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from lakehouse.lake.tables import FORMER_NAMES, REGIONS, TABLES, Table
+from lakehouse.lake.regions import FORMER_NAMES, REGIONS
+from lakehouse.lake.tables import TABLES, Table
 from lakehouse.resources import PACKAGE
 from lakehouse.transform.quality import RULES, Rule
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lakehouse import console
 from lakehouse.console_reporter import ConsoleReporter
 from lakehouse.errors import UsageError
 from lakehouse.history import states
 from lakehouse.lake.tables import BRONZE, GOLD, TABLES
+from lakehouse.messages import console
 from lakehouse.pipeline import STAGES, Run
 from lakehouse.postgres import EmbeddedPostgres
 from lakehouse.report import writing

@@ -20,12 +20,12 @@ from filelock import FileLock, Timeout
 
 from lakehouse import __version__
 from lakehouse.clock import machine_clock
-from lakehouse.endings import INTERRUPTED
 from lakehouse.errors import ExitCode, LakehouseError
-from lakehouse.sections import HookSettings
+from lakehouse.messages.endings import INTERRUPTED
+from lakehouse.messages.text import brief, without_logins
+from lakehouse.messages.wording import counted
 from lakehouse.settings import Settings
-from lakehouse.text import brief, without_logins
-from lakehouse.wording import counted
+from lakehouse.settings.sections import HookSettings
 
 log = logging.getLogger(__name__)
 

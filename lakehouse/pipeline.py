@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lakehouse import endings, logs, run_record
+from lakehouse import logs, run_record
 from lakehouse.clock import machine_clock
 from lakehouse.history import restore, states
 from lakehouse.ingestion import bronze_job, ingest
@@ -22,7 +22,8 @@ from lakehouse.ingestion.reception import ReceivedAt
 from lakehouse.lake import maintenance
 from lakehouse.lake.locking import locked
 from lakehouse.lake.tables import SILVER, TABLES, Table
-from lakehouse.progress import each
+from lakehouse.messages import endings
+from lakehouse.messages.progress import each
 from lakehouse.run_context import GateError, RunContext, StageReport
 from lakehouse.run_record import RunObserver, RunReport
 from lakehouse.settings import Settings

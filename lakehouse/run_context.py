@@ -11,7 +11,7 @@ from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.rule_results import RuleResult
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import Table
-from lakehouse.progress import OnProgress, unheard
+from lakehouse.messages.progress import OnProgress, unheard
 from lakehouse.spark import session
 
 

@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from lakehouse import endings
 from lakehouse.errors import ExitCode, UsageError
 from lakehouse.ingestion.api import Failure
 from lakehouse.ingestion.bronze import Response
@@ -18,11 +17,12 @@ from lakehouse.lake import damage, delta_log, losses
 from lakehouse.lake.locking import Hold
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import RUNS, TABLES
+from lakehouse.messages import endings
+from lakehouse.messages.text import without_logins
 from lakehouse.provenance import code_version, settings_hash
 from lakehouse.run_context import RunContext, StageReport
 from lakehouse.settings import Settings
 from lakehouse.spark.opening import SessionOpener
-from lakehouse.text import without_logins
 from lakehouse.windows import Window
 
 

@@ -19,7 +19,7 @@ from lakehouse.ingestion.reception import ReceivedAt
 from lakehouse.pipeline import STAGES, Run
 from lakehouse.postgres import EmbeddedPostgres
 from lakehouse.simulator import Simulator, run_in_thread
-from lakehouse.spark import archive, java, session
+from lakehouse.spark import archive, java, jvm
 
 FIRST, LAST = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 3, tzinfo=UTC)
 LATER = datetime(2024, 1, 3, 12, tzinfo=UTC)
@@ -75,7 +75,7 @@ def train(into: Path) -> None:
                 run.import_files([file], None, ReceivedAt(LATER))
                 run.transform(["silver"])
         run.context.store.spark.stop()
-    _await_end(session.jvm_process)
+    _await_end(jvm.process)
 
 
 def _await_end(jvm: "subprocess.Popen[bytes] | None") -> None:

@@ -14,7 +14,7 @@ from lakehouse.pipeline import Run
 from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
 from lakehouse.simulator import Simulator, ThreadedSimulator, run_in_thread
-from lakehouse.spark import session
+from lakehouse.spark import jvm, session
 
 pytest_plugins = [
     f"tests.support.{module}"
@@ -54,9 +54,9 @@ def no_settings_of_the_users() -> None:
 @pytest.fixture(scope="session")
 def spark(no_settings_of_the_users: None) -> Iterator[SparkSession]:
     """The one session of this process, built from the real spark-defaults.conf; its JVM does many runs."""
-    session.is_long_lived = True
+    jvm.is_long_lived = True
     opened = session.open_session(ONE_TASK)
-    session.is_long_lived = False
+    jvm.is_long_lived = False
     yield opened
     opened.stop()
 

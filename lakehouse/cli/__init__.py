@@ -12,15 +12,16 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from lakehouse import __version__, endings, interrupts, logs, loudness
+from lakehouse import __version__, interrupts, logs
 
 # isort: off (in the order of --help)
 from lakehouse.cli import inspecting, operating, releasing, running, services
 from lakehouse.cli.options import Quiet, Verbose, app, given, help_alone, say
 from lakehouse.errors import ExitCode, LakehouseError
-from lakehouse.loudness import Loudness
-from lakehouse.text import visible, without_logins
-from lakehouse.wording import in_one_line
+from lakehouse.messages import endings, loudness
+from lakehouse.messages.loudness import Loudness
+from lakehouse.messages.text import visible, without_logins
+from lakehouse.messages.wording import in_one_line
 
 __all__ = ["app", "exit_code", "inspecting", "main", "operating", "releasing", "running", "services"]
 log = logging.getLogger(__name__)
@@ -92,13 +93,13 @@ def _tell(sentence: str, code: int, *, as_json: bool) -> None:
     if not given.is_run:
         log.error(sentence, extra={**logs.TOLD, "exit_code": int(code)})
     if sys.stderr.isatty():
-        from lakehouse import console
+        from lakehouse.messages import console
 
         console.say(f"error: {sentence}", out=sys.stderr, style=console.FAILURE)
     else:
         print(f"error: {visible(sentence)}", file=sys.stderr)
     if as_json:
-        from lakehouse import console
+        from lakehouse.messages import console
 
         console.print_json({**given.found, "status": "failed", "error": sentence, "exit_code": int(code)})
 
@@ -152,6 +153,6 @@ def _failed(error: Exception) -> tuple[int, str]:
 
 def _stopped_by_us(error: Exception) -> LakehouseError | None:
     """The gate that a query raised while Spark worked."""
-    loaded = sys.modules.get("lakehouse.spark.session")
+    loaded = sys.modules.get("lakehouse.spark.failures")
     stopped: LakehouseError | None = loaded.stopped_by_us(error) if loaded else None
     return stopped

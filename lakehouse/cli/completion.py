@@ -16,7 +16,7 @@ def regions() -> list[tuple[str, str]]:
 
     A name with spaces would have to be quoted, in each shell in another way; its id serves as well.
     """
-    from lakehouse.lake.tables import REGIONS
+    from lakehouse.lake.regions import REGIONS
 
     ids = [(str(region.regionid), region.shortname) for region in REGIONS]
     return ids + [(name, f"region {number}") for number, name in ids if " " not in name]

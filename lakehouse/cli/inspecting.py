@@ -9,8 +9,8 @@ import typer
 from lakehouse.cli import completion
 from lakehouse.cli.options import LOOK, SERVE, At, AtNumber, Force, From, Json, To, chosen, command, day, given, waiting
 from lakehouse.errors import LakehouseError, QualityError, UsageError
+from lakehouse.messages.wording import counted
 from lakehouse.windows import parse_day
-from lakehouse.wording import counted
 
 Table = Annotated[str, typer.Argument(help="Such as gold.carbon_intensity_daily.", autocompletion=completion.tables)]
 Region = Annotated[
@@ -30,8 +30,8 @@ def _regionid(region: str) -> int:
 @command("plan", LOOK, example="lakehouse plan --from 2024-01-01 --to 2024-02-01")
 def plan(start: From = None, end: To = None, force: Force = False, as_json: Json = False) -> None:
     """Say which requests a run would make, and why; write nothing."""
-    from lakehouse import console
     from lakehouse.ingestion import planning
+    from lakehouse.messages import console
 
     rows, total = planning.requests(chosen(), day(start, "--from"), day(end, "--to"), force=force)
     if as_json:
@@ -48,8 +48,8 @@ def plan(start: From = None, end: To = None, force: Force = False, as_json: Json
 @command("gaps", LOOK, example="lakehouse gaps --from 2023-10-01 --to 2023-11-01")
 def gaps(start: From = None, end: To = None, as_json: Json = False) -> None:
     """Show every missing half-hour and why it is missing; by default of the lake's whole range."""
-    from lakehouse import console
     from lakehouse.ingestion import gaps as missing
+    from lakehouse.messages import console
 
     found = missing.find(chosen(), day(start, "--from"), day(end, "--to"))
     rows = [gap.row() for gap in found.gaps]
@@ -87,8 +87,9 @@ def status(
     """Show how fresh and how complete the lake is, its tables, its last runs, and what PostgreSQL has."""
     if strict and not check:
         raise UsageError("--strict says how --check judges; give both.")
-    from lakehouse import console, hook
+    from lakehouse import hook
     from lakehouse.clock import machine_clock
+    from lakehouse.messages import console
     from lakehouse.monitoring import overview, rendering
     from lakehouse.monitoring.overview import Level
 
@@ -119,9 +120,9 @@ def history(
     as_json: Json = False,
 ) -> None:
     """Show the versions of a table, newest first."""
-    from lakehouse import console
     from lakehouse.history import rendering
     from lakehouse.history import status as status_page
+    from lakehouse.messages import console
 
     rows = status_page.history(chosen(), table, limit)
     if not as_json:
@@ -138,9 +139,9 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Show the rows of a table that were added, removed or changed, with the columns that changed."""
-    from lakehouse import console
     from lakehouse.history import comparison
     from lakehouse.history import status as status_page
+    from lakehouse.messages import console
 
     with waiting("diff"):
         found = comparison.diff(chosen(), status_page.known_table(table), before, after, limit)
@@ -162,8 +163,8 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Follow a day of a region from Gold to its half-hours and the API's bytes; compute it anew on the way."""
-    from lakehouse import console
     from lakehouse.history import explanation, rendering
+    from lakehouse.messages import console
 
     with waiting("explain"):
         found = explanation.explain(chosen(), _regionid(region), parse_day(date, "--date").date(), at)
@@ -191,9 +192,9 @@ def revisions(
     as_json: Json = False,
 ) -> None:
     """Show what the API said about each half-hour at each fetch, and how large revisions are by age."""
-    from lakehouse import console
     from lakehouse.history import rendering
     from lakehouse.history import revisions as statements
+    from lakehouse.messages import console
 
     first, last = day(start, "--from"), day(end, "--to")
     if first is None or last is None:
@@ -216,8 +217,8 @@ def sql(
     as_json: Json = False,
 ) -> None:
     """Query the lake with Spark SQL, time travel included; nothing can be written."""
-    from lakehouse import console
     from lakehouse.history import query as queries
+    from lakehouse.messages import console
 
     with waiting("sql"):
         rows, is_cut = queries.select(chosen(), query, limit, at)
@@ -270,9 +271,9 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write one HTML page that shows the lake: how clean, when, where, made of what, and what is missing."""
-    from lakehouse import console
     from lakehouse.dataset.lake import Lake
     from lakehouse.history import states
+    from lakehouse.messages import console
     from lakehouse.report import writing
     from lakehouse.report.figures import Selection
 

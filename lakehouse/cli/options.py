@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
-from lakehouse import logs, loudness
+from lakehouse import logs
 from lakehouse.cli import completion
 from lakehouse.errors import ExitCode, UsageError
-from lakehouse.loudness import Loudness
+from lakehouse.messages import loudness
+from lakehouse.messages.loudness import Loudness
 from lakehouse.windows import parse_day
 
 if TYPE_CHECKING:
+    from lakehouse.messages.progress_bar import ProgressBar
     from lakehouse.pipeline import Run
-    from lakehouse.progress_bar import ProgressBar
     from lakehouse.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -179,8 +180,9 @@ def chosen(**more: Any) -> "Settings":
 def recorded(command: str, work: "Callable[[Run], object]", *, as_json: bool, accept_loss: bool = False) -> None:
     """Do something as a run: locked, told, and recorded in ``ops.runs``."""
     read = chosen()
-    from lakehouse import console, hook, lineage
+    from lakehouse import hook, lineage
     from lakehouse.console_reporter import ConsoleReporter
+    from lakehouse.messages import console
     from lakehouse.pipeline import Run
 
     reporter = ConsoleReporter()
@@ -207,7 +209,7 @@ def waiting(what: str) -> "Iterator[ProgressBar]":
 
     Nothing may be printed on stdout meanwhile.
     """
-    from lakehouse.progress_bar import ProgressBar
+    from lakehouse.messages.progress_bar import ProgressBar
 
     bar = ProgressBar()
     try:

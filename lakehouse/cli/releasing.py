@@ -8,7 +8,7 @@ import typer
 from lakehouse.cli import completion
 from lakehouse.cli.options import KEEP, AtNumber, GroupedHelp, Json, app, chosen, command, given, help_alone, waiting
 from lakehouse.errors import QualityError
-from lakehouse.wording import counted
+from lakehouse.messages.wording import counted
 
 release = typer.Typer(
     cls=GroupedHelp,
@@ -31,9 +31,9 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Copy the tables of a lake version, prove the copies and print how to cite them."""
-    from lakehouse import console
     from lakehouse.clock import machine_clock
     from lakehouse.history import release_export, releases
+    from lakehouse.messages import console
 
     if dry_run:
         plan = releases.planned(chosen(), name, at)
@@ -55,8 +55,8 @@ def create(
 @command("list", example="lakehouse release list", group=release)
 def list_(as_json: Json = False) -> None:
     """Show the releases, oldest first."""
-    from lakehouse import console
     from lakehouse.history import releases
+    from lakehouse.messages import console
 
     console.print_rows(
         releases.listed(chosen()),
@@ -70,8 +70,8 @@ def list_(as_json: Json = False) -> None:
 @command("show", example="lakehouse release show 2024-annual", group=release)
 def show(name: Name, as_json: Json = False) -> None:
     """Show what a release holds and how to cite it."""
-    from lakehouse import console
     from lakehouse.history import manifests, release_export
+    from lakehouse.messages import console
 
     manifest = manifests.read(chosen(), name)
     if as_json:
@@ -83,8 +83,8 @@ def show(name: Name, as_json: Json = False) -> None:
 @command("verify", example="lakehouse release verify 2024-annual", group=release)
 def verify(name: Name, as_json: Json = False) -> None:
     """Compute the checksums of a release anew."""
-    from lakehouse import console
     from lakehouse.history import releases
+    from lakehouse.messages import console
 
     with waiting("release") as bar:
         found = releases.verify(chosen(), name, bar.progress)
@@ -119,8 +119,8 @@ def delete(
 @command("export", example="lakehouse release export 2024-annual carbon-2024/", group=release)
 def export(name: Name, into: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")]) -> None:
     """Write Gold of a release as Parquet and CSV with hashes, for people who do not have this package."""
-    from lakehouse import console
     from lakehouse.history import release_export
+    from lakehouse.messages import console
 
     with waiting("release export"):
         files = release_export.export(chosen(), name, into)
@@ -131,8 +131,8 @@ def export(name: Name, into: Annotated[Path, typer.Argument(metavar="DIR", help=
 @command("reproduce", KEEP, example="lakehouse reproduce 2024-annual")
 def reproduce(name: Name, as_json: Json = False) -> None:
     """Rebuild a release from its own Bronze with today's code and compare it bit for bit."""
-    from lakehouse import console
     from lakehouse.history import reproduction
+    from lakehouse.messages import console
 
     with waiting("reproduce") as bar:
         found = reproduction.reproduce(chosen(), name, bar.say, bar.progress)

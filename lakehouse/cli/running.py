@@ -109,7 +109,7 @@ def export(
 
 
 def _verify(version: int | None, at: int | None, release: str | None, *, as_json: bool) -> None:
-    from lakehouse import console
+    from lakehouse.messages import console
     from lakehouse.publishing import verification
 
     with waiting("export --verify"):
@@ -170,8 +170,8 @@ def maintain(
     as_json: Json = False,
 ) -> None:
     """Compact small files, write checkpoints and, with a bounded retention, remove what only older versions need."""
-    from lakehouse import console
     from lakehouse.lake import maintenance
+    from lakehouse.messages import console
 
     if dry_run:
         found = maintenance.planned(chosen())
@@ -203,7 +203,7 @@ def quarantine_list(
     as_json: Json = False,
 ) -> None:
     """Show the refused records, newest first."""
-    from lakehouse import console
+    from lakehouse.messages import console
     from lakehouse.transform.quarantine import listed
 
     rows = listed(chosen(), reason)

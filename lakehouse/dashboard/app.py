@@ -17,8 +17,8 @@ from lakehouse.dashboard.queries import Export, Region
 from lakehouse.dashboard.serving import SECRET
 from lakehouse.dashboard.view import PARAMETERS, View, from_parameters
 from lakehouse.errors import LakehouseError, UsageError
+from lakehouse.messages.wording import counted
 from lakehouse.postgres import PostgresTarget
-from lakehouse.wording import counted
 
 # A longer range shows its fuels and its completeness by month: a day would be thinner than a pixel.
 DAYS_AS_BARS = 120

@@ -6,8 +6,8 @@ from html import escape
 
 import pyarrow as pa
 
-from lakehouse.text import brief, visible
-from lakehouse.wording import counted
+from lakehouse.messages.text import brief, visible
+from lakehouse.messages.wording import counted
 
 LONGEST = 60
 """Characters of a value that are shown."""

@@ -5,7 +5,7 @@ from difflib import SequenceMatcher
 from typing import Any, TypeAlias
 
 from lakehouse.errors import UsageError
-from lakehouse.lake.tables import REGIONS
+from lakehouse.lake.regions import REGIONS
 
 Region: TypeAlias = int | str
 """An id (1 to 18), the short name (London) or the operator's (UKPN London); case does not matter."""

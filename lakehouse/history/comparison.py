@@ -12,8 +12,8 @@ from lakehouse.history import states
 from lakehouse.lake import delta_log
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import Table
+from lakehouse.messages.wording import counted
 from lakehouse.settings import Settings
-from lakehouse.wording import counted
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
 SAME = "same"

@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from lakehouse import files
 from lakehouse.errors import LakehouseError, UsageError
+from lakehouse.lake import files
 from lakehouse.settings import Settings
 
 FOLDER = "releases"

@@ -14,9 +14,9 @@ from lakehouse.history import reading, revisions, states
 from lakehouse.lake import delta_log, integrity
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, TABLES
+from lakehouse.messages.wording import in_one_line
 from lakehouse.settings import Settings
-from lakehouse.spark import session
-from lakehouse.wording import in_one_line
+from lakehouse.spark import failures, session
 
 READING = ("select", "with", "from", "values", "table", "describe", "desc", "show", "explain")
 """First words of statements that may only look. Any other word needs no Spark to be refused; these prove nothing."""
@@ -57,15 +57,15 @@ def rows(spark: SparkSession, query: str, limit: int, root: str) -> tuple[list[d
         names = _apart(answer.columns)
         found = session.rows(answer.toDF(*names).limit(limit + 1))
     except PySparkException as error:
-        if stopped := session.stopped_by_us(error):
+        if stopped := failures.stopped_by_us(error):
             raise stopped from None
-        if session.is_beyond_retention(error):
-            raise UsageError(f"What was asked {session.BEYOND_RETENTION}") from None
+        if failures.is_beyond_retention(error):
+            raise UsageError(f"What was asked {failures.BEYOND_RETENTION}") from None
         if not isinstance(error, AnalysisException | ParseException):
             raise LakehouseError(f"The query failed: {_reason(error)}") from None
         raise UsageError(_reason(error)) from None
     except Py4JJavaError as error:
-        raise LakehouseError(f"The query failed: {session.reason(error)}") from None
+        raise LakehouseError(f"The query failed: {failures.reason(error)}") from None
     except OverflowError as error:
         raise UsageError(f"A value cannot be shown ({error}): cast its column to STRING.") from None
     if names != answer.columns:

@@ -16,8 +16,8 @@ from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.history import manifests, states
 from lakehouse.lake import delta_log
 from lakehouse.lake.tables import PUBLISHED, Table
+from lakehouse.messages.wording import counted
 from lakehouse.settings import Settings
-from lakehouse.wording import counted
 
 SUMS = "SHA256SUMS"
 _README = """\

@@ -24,11 +24,11 @@ from lakehouse.lake.locking import Hold, locked
 from lakehouse.lake.store import Store
 from lakehouse.lake.table_checksum import TableChecksum, table_checksum
 from lakehouse.lake.tables import BRONZE, GOLD, RUNS, TABLES, Table
-from lakehouse.progress import OnProgress, unheard, weighed
+from lakehouse.messages.progress import OnProgress, unheard, weighed
+from lakehouse.messages.wording import counted
 from lakehouse.settings import Settings
 from lakehouse.spark import session
 from lakehouse.transform.quality import RULES
-from lakehouse.wording import counted
 
 AS_RELEASED, DIFFERENT = "as released", "DIFFERENT"
 ROOM = 1.2

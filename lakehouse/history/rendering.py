@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from lakehouse import console
 from lakehouse.history.explanation import Explanation
 from lakehouse.history.revisions import Revisions
 from lakehouse.lake.tables import BRONZE, GOLD, SILVER
+from lakehouse.messages import console
 
 ID_DIGITS = 8
 """Of a response's id; all digits stand beneath."""

@@ -20,14 +20,14 @@ from lakehouse.history.states import LakeVersion
 from lakehouse.lake import delta_log
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER, TABLES, Table
-from lakehouse.progress import OnProgress, each, unheard
+from lakehouse.messages.progress import OnProgress, each, unheard
+from lakehouse.messages.wording import counted
 from lakehouse.run_context import RunContext
 from lakehouse.settings import Settings
 from lakehouse.spark import session
 from lakehouse.transform import gold_job, quarantine, silver_job
 from lakehouse.transform.models import MODELS
 from lakehouse.transform.quality import RULES
-from lakehouse.wording import counted
 
 SHOWN = 20
 """Differing rows of a table that are told."""

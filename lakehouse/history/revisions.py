@@ -17,8 +17,9 @@ from lakehouse.errors import UsageError
 from lakehouse.history import states
 from lakehouse.history.ages import AGES
 from lakehouse.history.states import LakeVersion
+from lakehouse.lake.regions import REGIONS
 from lakehouse.lake.store import Store
-from lakehouse.lake.tables import BRONZE, KNOWN_FUELS, REGIONS, SILVER
+from lakehouse.lake.tables import BRONZE, KNOWN_FUELS, SILVER
 from lakehouse.settings import Settings
 from lakehouse.spark import session
 from lakehouse.transform.batch import Batch

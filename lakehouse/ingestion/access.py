@@ -6,8 +6,8 @@ from urllib.request import getproxies, proxy_bypass
 
 from lakehouse.errors import UsageError
 from lakehouse.ingestion.source import checked_url, is_host, is_loopback
-from lakehouse.sections import ApiSettings
-from lakehouse.text import is_storable
+from lakehouse.messages.text import is_storable
+from lakehouse.settings.sections import ApiSettings
 
 if TYPE_CHECKING:
     from yarl import URL

@@ -27,8 +27,8 @@ from lakehouse.ingestion.bronze import (
 from lakehouse.ingestion.retries import RefusedError, TransientError, check_status, proxy_refusal, wait_after
 from lakehouse.ingestion.source import Clock, Source, checked_url, clock_of, simulator
 from lakehouse.ingestion.unpacking import Body
-from lakehouse.sections import PUBLIC_API, ApiSettings
-from lakehouse.text import brief, decoded
+from lakehouse.messages.text import brief, decoded
+from lakehouse.settings.sections import PUBLIC_API, ApiSettings
 from lakehouse.windows import Window
 
 CHUNK_BYTES = 65_536

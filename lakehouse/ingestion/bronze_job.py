@@ -21,11 +21,11 @@ from lakehouse.ingestion.ingest import BadFile, BronzeWriter, ReceivedAt
 from lakehouse.ingestion.source import check_source
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.tables import BRONZE
+from lakehouse.messages.wording import counted
 from lakehouse.run_context import RunContext, StageReport
-from lakehouse.sections import PUBLIC_API
 from lakehouse.settings import Settings
+from lakehouse.settings.sections import PUBLIC_API
 from lakehouse.windows import Span, Window
-from lakehouse.wording import counted
 
 JITTER_SECONDS = 0.5
 """Retries of several tasks must not come back in step."""

@@ -9,8 +9,8 @@ from lakehouse.errors import ApiUnavailableError, LakehouseError
 from lakehouse.ingestion.api import Client, Failure, Observer, UnusableError
 from lakehouse.ingestion.bronze import Response
 from lakehouse.ingestion.retries import RefusedError, TransientError
+from lakehouse.messages.wording import counted
 from lakehouse.windows import Window
-from lakehouse.wording import counted
 
 SHORTEST_TO_HALVE = 49
 """Half-hours; a refused window of up to a day is refused for another reason than its length."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from lakehouse.errors import UsageError
-from lakehouse.progress import OnProgress, unheard, weighed
+from lakehouse.messages.progress import OnProgress, unheard, weighed
 from lakehouse.windows import EPOCH
 
 ENDINGS = (".json", ".gz", ".zip")

@@ -20,9 +20,9 @@ from lakehouse.ingestion.fetching import Result, fetch_all
 from lakehouse.ingestion.file_source import UnreadableError
 from lakehouse.ingestion.reception import ReceivedAt as ReceivedAt
 from lakehouse.lake.commits import Commit
-from lakehouse.progress import OnProgress, unheard
+from lakehouse.messages.progress import OnProgress, unheard
+from lakehouse.messages.wording import counted
 from lakehouse.windows import Window
-from lakehouse.wording import counted
 
 Done = TypeVar("Done")
 

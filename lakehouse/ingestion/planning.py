@@ -17,8 +17,8 @@ from lakehouse.ingestion.coverage import CLOCK_TOLERANCE, Policy, Reason, to_fet
 from lakehouse.ingestion.fetch_history import FetchHistory
 from lakehouse.ingestion.source import Source, check_source, simulator_here
 from lakehouse.lake.pinned import Tables
-from lakehouse.sections import PUBLIC_API
 from lakehouse.settings import Settings
+from lakehouse.settings.sections import PUBLIC_API
 from lakehouse.windows import FIRST_SLOT, HALF_HOUR, MICROSECOND, Span, Window, floor, micros, plan
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-from lakehouse.text import brief, decoded, without_logins
+from lakehouse.messages.text import brief, decoded, without_logins
 
 WAITS = (2.0, 4.0, 6.0)
 """Seconds before the 2nd, 3rd, 4th attempt after a transient fault."""

@@ -9,7 +9,8 @@ from lakehouse.ingestion.coverage import FetchLog, coverage
 from lakehouse.lake import delta_log, watermarks
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.pinned import Tables
-from lakehouse.lake.tables import BRONZE, QUARANTINE, REGIONS, SILVER
+from lakehouse.lake.regions import REGIONS
+from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER
 from lakehouse.windows import HALF_HOUR, Span, Window, number, slot
 
 ALL = frozenset(region.regionid for region in REGIONS)

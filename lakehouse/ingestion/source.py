@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import SourceMismatchError, UsageError
-from lakehouse.sections import ApiSettings
+from lakehouse.settings.sections import ApiSettings
 from lakehouse.windows import EPOCH, LATEST
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import zlib
 
 from lakehouse.ingestion.retries import RefusedError, TransientError
-from lakehouse.text import brief
+from lakehouse.messages.text import brief
 
 PACKED = ("gzip", "x-gzip", "deflate")
 PLAIN = ("", "identity", "none")

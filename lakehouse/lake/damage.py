@@ -7,8 +7,9 @@ import json
 import os
 import re
 
-from lakehouse import files, object_store
 from lakehouse.errors import LakehouseError
+from lakehouse.lake import files
+from lakehouse.settings import object_store
 
 LOG = "_delta_log"
 HINT = "_last_checkpoint"

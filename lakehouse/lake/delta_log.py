@@ -15,12 +15,12 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from lakehouse import files, object_store
 from lakehouse.errors import LakehouseError
-from lakehouse.lake import damage
+from lakehouse.lake import damage, files
 from lakehouse.lake.commits import Pin, commit_id
-from lakehouse.text import storable
-from lakehouse.wording import in_one_line
+from lakehouse.messages.text import storable
+from lakehouse.messages.wording import in_one_line
+from lakehouse.settings import object_store
 
 
 class FeedError(LakehouseError):

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from lakehouse.errors import LakehouseError
-from lakehouse.wording import in_one_line
+from lakehouse.messages.wording import in_one_line
 
 MEMORY = "1GiB"
 """What a database may hold; beyond that it puts rows into files (30 years of records take a quarter of it)."""

@@ -18,9 +18,9 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-from lakehouse import object_store
 from lakehouse.errors import LakehouseError, LakeLockedError, UsageError
-from lakehouse.object_store import NotAsExpectedError, Stored
+from lakehouse.settings import object_store
+from lakehouse.settings.object_store import NotAsExpectedError, Stored
 
 FILE = ".lease.json"
 TICKS = 4

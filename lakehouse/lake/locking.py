@@ -7,8 +7,8 @@ from typing import Protocol
 
 from filelock import FileLock, Timeout
 
-from lakehouse import files
 from lakehouse.errors import LakehouseError, LakeLockedError, UsageError
+from lakehouse.lake import files
 from lakehouse.lake.lease import Lease
 from lakehouse.settings import Settings
 

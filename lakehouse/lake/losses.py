@@ -9,7 +9,7 @@ from lakehouse.lake import delta_log, watermarks
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.tables import BRONZE, SILVER, Table
 from lakehouse.lake.watermarks import Places
-from lakehouse.wording import counted
+from lakehouse.messages.wording import counted
 
 SHOWN = 3
 """FailedWindow files that are named; of more, how many."""

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
-from lakehouse import files
-from lakehouse.lake import damage, delta_log
+from lakehouse.lake import damage, delta_log, files
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.store import Store

@@ -23,7 +23,7 @@ from lakehouse.lake.commits import Commit
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.locking import Hold, Unshared
 from lakehouse.lake.tables import Table
-from lakehouse.spark import session
+from lakehouse.spark import failures
 from lakehouse.spark.opening import SessionOpener
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
@@ -150,8 +150,8 @@ class Store:
         try:
             return reader.load(self.path(table))
         except PySparkException as error:
-            if session.is_beyond_retention(error):
-                raise LakehouseError(f"{table.name} version {version} {session.BEYOND_RETENTION}") from None
+            if failures.is_beyond_retention(error):
+                raise LakehouseError(f"{table.name} version {version} {failures.BEYOND_RETENTION}") from None
             raise
 
     def read_with_schema(self, table: Table, version: int) -> DataFrame:

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from lakehouse.errors import LakehouseError
-from lakehouse.spark import session
+from lakehouse.spark import failures
 
 HEX_DIGITS = 15
 """60 bits: they fit into a signed 64-bit number, and a sum of 10^11 of them into DECIMAL(38,0)."""
@@ -49,8 +49,8 @@ def table_checksum(frame: DataFrame, columns: Sequence[str]) -> TableChecksum:
     try:
         row = frame.select(digest.alias("digest")).agg(F.count(F.lit(1)), *sums).first()
     except (Py4JJavaError, PySparkException) as error:
-        stopped = session.stopped_by_us(error)
-        raise stopped or LakehouseError(f"A table's rows could not be read: {session.reason(error)}") from error
+        stopped = failures.stopped_by_us(error)
+        raise stopped or LakehouseError(f"A table's rows could not be read: {failures.reason(error)}") from error
     assert row is not None  # noqa: S101 (an aggregate without groups has one row)
     count, *totals = (int(value or 0) for value in row)
     sums_text = ":".join(map(str, (count, *totals)))

@@ -358,56 +358,11 @@ RUNS = Table(
 )
 
 TABLES = (BRONZE, SILVER, QUARANTINE, GOLD, DIM_REGION, INTENSITY_PROFILE, GOLD_MONTHLY, RUNS)
+PUBLISHED = (DIM_REGION, GOLD, INTENSITY_PROFILE, GOLD_MONTHLY)
+"""The tables that PostgreSQL has, in the order of their foreign keys: one that others refer to comes before them."""
 
 
 def by_name(name: str) -> Table | None:
     """The table called ``schema.table``, or ``schema/table``, or just ``table``; None when there is none."""
     wanted = name.replace("/", ".")
     return next((table for table in TABLES if wanted in (table.name, table.short_name)), None)
-
-
-@dataclass(frozen=True)
-class Region:
-    """A region as the API names it. ``parent`` is the aggregate that it is counted in."""
-
-    regionid: int
-    dno: str
-    shortname: str
-    kind: str
-    parent: int | None
-
-
-_REGIONS = """\
-1|Scottish Hydro Electric Power Distribution|North Scotland|16
-2|SP Distribution|South Scotland|16
-3|Electricity North West|North West England|15
-4|NPG North East|North East England|15
-5|NPG Yorkshire|Yorkshire|15
-6|SP Manweb|North Wales & Merseyside|17
-7|WPD South Wales|South Wales|17
-8|WPD West Midlands|West Midlands|15
-9|WPD East Midlands|East Midlands|15
-10|UKPN East|East England|15
-11|WPD South West|South West England|15
-12|SSE South|South England|15
-13|UKPN London|London|15
-14|UKPN South East|South East England|15
-15|England|England|18
-16|Scotland|Scotland|18
-17|Wales|Wales|18
-18|GB|GB|"""
-
-
-def _region(line: str) -> Region:
-    number, dno, shortname, parent = line.split("|")
-    kind = "gb" if not parent else "nation" if parent == "18" else "dno_region"
-    return Region(int(number), dno, shortname, kind, int(parent) if parent else None)
-
-
-REGIONS = tuple(_region(line) for line in _REGIONS.splitlines())
-"""The 18 regions. Region 6 lies on both sides of the Welsh border; it is counted under Wales, its first name."""
-FORMER_NAMES = {6: "North Wales and Merseyside"}
-"""Names used before; region 6 was renamed on 2020-04-20/21."""
-
-PUBLISHED = (DIM_REGION, GOLD, INTENSITY_PROFILE, GOLD_MONTHLY)
-"""The tables that PostgreSQL has, in the order of their foreign keys: one that others refer to comes before them."""

@@ -6,8 +6,8 @@ from threading import Thread
 from openlineage.client.event_v2 import RunEvent
 from openlineage.client.transport.transport import Transport
 
-from lakehouse.text import without_logins
-from lakehouse.wording import counted, in_one_line
+from lakehouse.messages.text import without_logins
+from lakehouse.messages.wording import counted, in_one_line
 
 
 class Delivery:

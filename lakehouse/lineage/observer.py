@@ -12,14 +12,15 @@ from openlineage.client.generated.parent_run import ParentRunFacet
 from openlineage.client.generated.tags_run import TagsRunFacet, TagsRunFacetFields
 from openlineage.client.uuid import generate_static_uuid
 
-from lakehouse import __version__, endings
+from lakehouse import __version__
 from lakehouse.clock import machine_clock
 from lakehouse.lineage import datasets, delivery, parents
 from lakehouse.lineage.transports import transport_of
+from lakehouse.messages import endings
+from lakehouse.messages.text import without_logins
 from lakehouse.run_context import StageReport
 from lakehouse.run_record import RunObserver, RunReport
 from lakehouse.settings import Settings, environment
-from lakehouse.text import without_logins
 
 PRODUCER = f"urn:x-carbon-lakehouse:{__version__}"
 INTEGRATION = "LAKEHOUSE"

@@ -7,7 +7,7 @@ from openlineage.client.transport.http import ApiKeyTokenProvider, HttpConfig, H
 from openlineage.client.transport.transport import Transport
 
 from lakehouse.errors import UsageError
-from lakehouse.sections import LineageSettings
+from lakehouse.settings.sections import LineageSettings
 
 NO_RETRY: dict[str, Any] = {"total": 0, "redirect": 3, "status_forcelist": []}
 """A server that is down must not slow a run."""

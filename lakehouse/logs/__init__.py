@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lakehouse import loudness
-from lakehouse.loudness import Loudness
-from lakehouse.text import VisibleFormatter, without_logins
+from lakehouse.messages import loudness
+from lakehouse.messages.loudness import Loudness
+from lakehouse.messages.text import VisibleFormatter, without_logins
 
 if TYPE_CHECKING:
-    from lakehouse.sections import LogSettings
+    from lakehouse.settings.sections import LogSettings
 
 OURS = logging.getLogger("lakehouse")
 """The logger above those of all our modules. The root logger stays at WARNING: others' notes may hold secrets."""
@@ -29,7 +29,7 @@ class _Terminal(logging.Handler):
         """Print one, above the bar where one is drawn."""
         if getattr(record, "is_told", False):
             return
-        from lakehouse import console  # with rich: not for a command that warns of nothing
+        from lakehouse.messages import console  # with rich: not for a command that warns of nothing
 
         is_warning = record.levelno >= logging.WARNING
         form = "warning: %(message)s" if is_warning else "%(message)s"

@@ -12,10 +12,10 @@ from typing import Any
 import structlog
 from filelock import FileLock, Timeout
 
-from lakehouse import console
 from lakehouse.errors import UsageError
-from lakehouse.sections import LogSettings
-from lakehouse.text import storable, without_logins
+from lakehouse.messages import console
+from lakehouse.messages.text import storable, without_logins
+from lakehouse.settings.sections import LogSettings
 
 PATIENCE_SECONDS = 5
 """How long a line waits for other processes; each holds the lock while it writes one line."""

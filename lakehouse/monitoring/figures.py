@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 
-from lakehouse.endings import INTERRUPTED
 from lakehouse.errors import ExitCode
 from lakehouse.ingestion import fetch_history, gaps
 from lakehouse.ingestion.fetch_history import FetchHistory
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.pinned import Tables
 from lakehouse.lake.tables import BRONZE, QUARANTINE, RUNS, SILVER, TABLES
+from lakehouse.messages.endings import INTERRUPTED
 from lakehouse.monitoring import newest
 from lakehouse.transform.models import MODELS, STAGE_OF
 from lakehouse.windows import floor

@@ -9,7 +9,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 
 from lakehouse.ingestion.coverage import FetchLog
-from lakehouse.lake.tables import PERIODS_PER_DAY, REGIONS
+from lakehouse.lake.regions import REGIONS
+from lakehouse.lake.tables import PERIODS_PER_DAY
 from lakehouse.windows import HALF_HOUR, floor, slot
 
 DAY = timedelta(days=1)

@@ -17,13 +17,13 @@ from lakehouse.lake import delta_log, watermarks
 from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.pinned import Tables
 from lakehouse.lake.tables import BRONZE, GOLD, RUNS, SILVER, Table
+from lakehouse.messages.wording import counted
 from lakehouse.monitoring import anomalies, freshness, newest, published, writers
 from lakehouse.monitoring.anomalies import Anomaly
 from lakehouse.monitoring.freshness import DAY, DAYS_SHOWN, Day, Freshness, State
 from lakehouse.monitoring.published import Published
 from lakehouse.settings import Settings
 from lakehouse.windows import HALF_HOUR, floor
-from lakehouse.wording import counted
 
 RUNS_SHOWN = 5
 RUN_COLUMNS = (

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lakehouse import console
+from lakehouse.messages import console
 from lakehouse.monitoring import freshness
 from lakehouse.monitoring.freshness import State
 from lakehouse.monitoring.overview import Level, Overview

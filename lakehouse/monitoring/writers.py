@@ -8,11 +8,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from lakehouse import object_store
 from lakehouse.lake import commits, watermarks
 from lakehouse.lake.commits import Entry
 from lakehouse.lake.pinned import Tables
 from lakehouse.lake.tables import BRONZE, RUNS, SILVER, TABLES
+from lakehouse.settings import object_store
 from lakehouse.transform.models import MODELS
 
 LOOKED_BACK = 50

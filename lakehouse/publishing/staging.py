@@ -13,7 +13,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.lake.tables import Table
 from lakehouse.postgres import PostgresTarget, explain
 from lakehouse.publishing.row_text import date_column
-from lakehouse.spark import session
+from lakehouse.spark import failures
 from lakehouse.transform.quality import LONGEST_NAME
 
 BATCH_ROWS = 10_000
@@ -102,4 +102,4 @@ def _explained(error: Py4JJavaError | PySparkException, target: PostgresTarget) 
     if refused is not None:
         sql_state, message = refused
         return explain(sql_state, message.removeprefix("ERROR: ").removeprefix("FATAL: "), target)
-    return LakehouseError(f"Gold's rows could not be staged in {target.safe}: {session.reason(error)}")
+    return LakehouseError(f"Gold's rows could not be staged in {target.safe}: {failures.reason(error)}")

@@ -14,7 +14,7 @@ from typing import Any
 
 from lakehouse.history.citations import ATTRIBUTION, TITLE
 from lakehouse.lake.tables import PERIODS_PER_DAY
-from lakehouse.wording import counted
+from lakehouse.messages.wording import counted
 
 FOLDER = Path(__file__).parent
 

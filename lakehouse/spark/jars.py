@@ -19,7 +19,7 @@ from urllib.request import urlopen
 
 from lakehouse import resources, settings
 from lakehouse.errors import LakehouseError
-from lakehouse.text import without_logins
+from lakehouse.messages.text import without_logins
 
 PACKAGES = "spark.jars.packages"
 MIRROR = "DEFAULT_ARTIFACT_REPOSITORY"

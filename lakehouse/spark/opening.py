@@ -7,7 +7,7 @@ from types import TracebackType
 
 from pyspark.sql import SparkSession
 
-from lakehouse.spark import session
+from lakehouse.spark import failures, session
 
 log = logging.getLogger(__name__)
 
@@ -54,4 +54,4 @@ class SessionOpener:
         self._pool.shutdown()
         failure = self._opening.exception() if self._opening is not None else None
         if failure is not None and not self._is_read:
-            log.warning("Spark could not be opened, and nothing has needed it yet: %s", session.reason(failure))
+            log.warning("Spark could not be opened, and nothing has needed it yet: %s", failures.reason(failure))

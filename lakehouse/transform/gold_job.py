@@ -8,7 +8,7 @@ from lakehouse.lake import commits, losses, watermarks
 from lakehouse.lake.delta_log import FeedError, Snapshot
 from lakehouse.lake.store import Rows
 from lakehouse.lake.tables import Table
-from lakehouse.progress import each
+from lakehouse.messages.progress import each
 from lakehouse.run_context import RunContext, StageReport
 from lakehouse.transform import merge
 from lakehouse.transform.models import STAGE_OF, Group, Model, batches, within

@@ -16,8 +16,9 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from lakehouse.lake.tables import FUELS, KNOWN_FUELS, LATER_FUELS, REGIONS
-from lakehouse.text import storable
+from lakehouse.lake.regions import REGIONS
+from lakehouse.lake.tables import FUELS, KNOWN_FUELS, LATER_FUELS
+from lakehouse.messages.text import storable
 from lakehouse.transform.records import PLACES_PER_PERIOD, RECORD
 
 Json: TypeAlias = Any

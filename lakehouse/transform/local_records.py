@@ -18,7 +18,7 @@ from lakehouse.lake import integrity
 from lakehouse.lake.duck import Scratch
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import SILVER
-from lakehouse.progress import OnProgress, unheard, weighed
+from lakehouse.messages.progress import OnProgress, unheard, weighed
 from lakehouse.transform.batch import Batch, parts
 from lakehouse.transform.quality import Rules
 from lakehouse.transform.records import CHECKED

@@ -9,8 +9,9 @@ is as it should be; null counts as broken. ``warn`` lets the record pass and cou
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from lakehouse.lake.regions import FORMER_NAMES, REGIONS
 from lakehouse.lake.rule_results import RuleResult
-from lakehouse.lake.tables import FORMER_NAMES, LABELS, REGIONS
+from lakehouse.lake.tables import LABELS
 
 WARN, QUARANTINE, FAIL = "warn", "quarantine", "fail"
 DRIFT = "drift"

@@ -17,6 +17,7 @@ from lakehouse.lake.delta_log import Snapshot
 from lakehouse.lake.rule_results import RuleResult
 from lakehouse.lake.store import Rows
 from lakehouse.lake.tables import BRONZE, QUARANTINE, SILVER
+from lakehouse.messages.wording import counted
 from lakehouse.run_context import GateError, RunContext, StageReport
 from lakehouse.transform import merge, silver
 from lakehouse.transform.batch import Batch, plan_batch
@@ -24,7 +25,6 @@ from lakehouse.transform.changeset import ChangeCounts
 from lakehouse.transform.local_records import LocalRecords
 from lakehouse.transform.quality import DRIFT, FAIL, RULES, Rules
 from lakehouse.transform.spark_records import SparkRecords
-from lakehouse.wording import counted
 
 WRITES_NOTHING = {SILVER.name: None, QUARANTINE.name: None}
 """What a stage says of its tables that stops, or has nothing to do."""

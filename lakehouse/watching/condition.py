@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from lakehouse.clock import machine_clock
 from lakehouse.errors import ExitCode
-from lakehouse.sections import WatchSettings
+from lakehouse.settings.sections import WatchSettings
 
 STALL_SECONDS = 300.0
 """Without any progress for so long, a run is taken to hang. ``WatchdogSec`` of the systemd unit is the same."""

@@ -5,16 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from lakehouse import endings, lineage
+from lakehouse import lineage
 from lakehouse.console_reporter import ConsoleReporter
 from lakehouse.errors import ExitCode
 from lakehouse.ingestion.api import Failure
 from lakehouse.ingestion.bronze import Response
+from lakehouse.messages import endings
+from lakehouse.messages.text import without_logins
 from lakehouse.pipeline import STAGES, Run
 from lakehouse.run_context import StageReport
 from lakehouse.settings import Settings
-from lakehouse.spark import session
-from lakehouse.text import without_logins
+from lakehouse.spark import failures, jvm, session
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,8 @@ def _has_lost_jvm(failure: BaseException) -> bool:
     """Whether Spark is gone; one that is there but does not answer is ended, so that the next run starts another."""
     each: BaseException | None = failure
     while each is not None:
-        if session.lost(each):
-            session.end_jvm()
+        if failures.lost(each):
+            jvm.end()
             return session.forget_lost()
         each = each.__cause__ or each.__context__
     return False

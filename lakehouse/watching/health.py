@@ -11,11 +11,11 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
-from lakehouse.endings import sentence
 from lakehouse.errors import UsageError
+from lakehouse.messages.endings import sentence
+from lakehouse.messages.text import without_logins
 from lakehouse.monitoring.exposition import counter, families, gauge, registry
 from lakehouse.monitoring.figures import OUTCOMES, Figures
-from lakehouse.text import without_logins
 from lakehouse.watching.condition import Condition
 
 REQUEST_SECONDS = 10.0

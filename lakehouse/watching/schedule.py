@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from lakehouse.errors import ExitCode
-from lakehouse.sections import WatchSettings
+from lakehouse.settings.sections import WatchSettings
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=5), timedelta(minutes=5)

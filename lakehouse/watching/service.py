@@ -5,16 +5,17 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 
-from lakehouse import console, hook, logs
+from lakehouse import hook, logs
 from lakehouse.clock import machine_clock
 from lakehouse.errors import ExitCode, LakehouseError
 from lakehouse.ingestion.access import Access
+from lakehouse.messages import console
+from lakehouse.messages.text import without_logins
 from lakehouse.monitoring import overview
 from lakehouse.monitoring.figures import LakeFigures
 from lakehouse.publishing.database import database
 from lakehouse.settings import Settings
-from lakehouse.spark import session
-from lakehouse.text import without_logins
+from lakehouse.spark import jvm, session
 from lakehouse.watching import health
 from lakehouse.watching.condition import Condition
 from lakehouse.watching.cycle import Cycle
@@ -34,7 +35,7 @@ def serve(read: Callable[[], Settings], cycles: int | None, *, as_json: bool) ->
     """
     settings = read()
     Access.of(settings.api)  # whether it can be used, before anything is opened for it
-    session.expect_many_runs()
+    jvm.expect_many_runs()
     session.reserve_variables()  # before a monitor's thread is at work
     condition, lake = Condition(settings.watch), LakeFigures(settings.root)
     served = health.served(health.Health(condition, lake.read), settings.watch.address, settings.watch.port)

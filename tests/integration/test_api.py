@@ -18,7 +18,7 @@ from lakehouse.ingestion.api import Client, Failure
 from lakehouse.ingestion.bronze import Response
 from lakehouse.ingestion.retries import RefusedError, TransientError, retry_after
 from lakehouse.ingestion.source import clock_of
-from lakehouse.sections import ApiSettings
+from lakehouse.settings.sections import ApiSettings
 from lakehouse.simulator import Simulator
 from lakehouse.windows import Span, plan
 from tests.support.api_fixtures import FOREVER, NOW, SLOTS, WINDOW, Time, collected, order, until

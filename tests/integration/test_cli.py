@@ -10,7 +10,8 @@ import typer
 from filelock import FileLock
 from pyspark.sql import SparkSession
 
-from lakehouse import __version__, cli, console
+from lakehouse import __version__, cli
+from lakehouse.messages import console
 from lakehouse.simulator import ThreadedSimulator
 from tests.support.calls import Call
 
@@ -123,9 +124,9 @@ def test_waits_for_no_other_writer(call: Call, tmp_path: Path) -> None:
 
 
 def test_says_that_java_home_is_wrong(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lakehouse.spark import session
+    from lakehouse.spark import jvm
 
-    monkeypatch.setattr(session, "jvm_process", None)
+    monkeypatch.setattr(jvm, "process", None)
     code, _, err = call("silver", LAKEHOUSE_ROOT=str(tmp_path / "lake"), JAVA_HOME=str(tmp_path))
     assert code == 1
     assert err == f"error: JAVA_HOME is {tmp_path}, but there is no Java in it; correct or unset it.\n"

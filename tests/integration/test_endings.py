@@ -11,9 +11,10 @@ import duckdb
 import pytest
 from py4j.protocol import Py4JError
 
-from lakehouse import cli, endings
+from lakehouse import cli
 from lakehouse.errors import LakehouseError
-from lakehouse.spark import session
+from lakehouse.messages import endings
+from lakehouse.spark import jvm
 
 
 class OfJavaError(Exception):
@@ -70,7 +71,7 @@ def test_says_what_to_do_about_a_lack(
             raise RuntimeError("a step failed") from cause
 
     monkeypatch.setattr(cli, "app", fail)
-    monkeypatch.setattr(session, "JVM_END_SECONDS", 0.01)
+    monkeypatch.setattr(jvm, "END_SECONDS", 0.01)
     assert cli.exit_code(["status"]) == 1
     said = capfd.readouterr().err
     assert said.startswith(f"error: {sentence}")
@@ -123,7 +124,7 @@ def test_tells_of_a_jvm_that_was_killed_whatever_failed_for_it(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with subprocess.Popen([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]) as killed:
-        monkeypatch.setattr(session, "jvm_process", killed)
+        monkeypatch.setattr(jvm, "process", killed)
         assert str(endings.known(error)).startswith("Spark's JVM ended with -9; it was killed")
 
 
@@ -131,10 +132,10 @@ KILLED = """
 import os, signal, sys
 from lakehouse import cli
 from lakehouse.transform import silver_job
-from lakehouse.spark import session
+from lakehouse.spark import jvm
 
 def killed(work, **_):
-    os.kill(session.jvm_process.pid, signal.SIGKILL)
+    os.kill(jvm.process.pid, signal.SIGKILL)
     work.store.spark.range(3).count()
 
 silver_job.build_silver = killed
@@ -160,14 +161,14 @@ def test_tells_and_records_that_the_jvm_was_killed(tmp_path: Path) -> None:
 
 
 def test_refuses_to_start_with_too_few_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session.resource, "getrlimit", lambda _: (256, 256))
+    monkeypatch.setattr(jvm.resource, "getrlimit", lambda _: (256, 256))
     with pytest.raises(LakehouseError, match="Only 256 files may be open at once, but Spark needs 1024; allow so many"):
-        session._allow_open_files()
+        jvm.allow_open_files()
 
 
 def test_allows_itself_the_files_that_it_may_open(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
-    monkeypatch.setattr(session.resource, "getrlimit", lambda _: (256, session.resource.RLIM_INFINITY))
-    monkeypatch.setattr(session.resource, "setrlimit", lambda _, wanted: asked.append(wanted))
-    session._allow_open_files()
-    assert asked == [(1024, session.resource.RLIM_INFINITY)]
+    monkeypatch.setattr(jvm.resource, "getrlimit", lambda _: (256, jvm.resource.RLIM_INFINITY))
+    monkeypatch.setattr(jvm.resource, "setrlimit", lambda _, wanted: asked.append(wanted))
+    jvm.allow_open_files()
+    assert asked == [(1024, jvm.resource.RLIM_INFINITY)]

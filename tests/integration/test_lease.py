@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from lakehouse import object_store
 from lakehouse.errors import LakehouseError, LakeLockedError, UsageError
 from lakehouse.lake.lease import FILE, GRACE, Lease
 from lakehouse.lake.locking import locked
 from lakehouse.pipeline import Run
-from lakehouse.settings import Settings
-from lakehouse.spark import jars, session
+from lakehouse.settings import Settings, object_store
+from lakehouse.spark import jars, jvm
 from tests.support.object_stores import Bucket
 
 TERM = 60.0
@@ -149,7 +148,7 @@ def test_without_the_jars_for_it_nothing_is_written(
     chosen: Settings, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jars, "local", lambda _name=jars.BASE: [])
-    monkeypatch.setattr(session, "jvm_process", None)
+    monkeypatch.setattr(jvm, "process", None)
     with pytest.raises(UsageError, match="make setup EXTRAS=s3"), Run(chosen, "run").recorded():
         pytest.fail("it began")
     assert bucket.names() == []

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from lakehouse import console, logs, loudness
+from lakehouse import logs
 from lakehouse.console_reporter import ConsoleReporter
 from lakehouse.errors import UsageError
 from lakehouse.logs import json_lines
-from lakehouse.loudness import Loudness
-from lakehouse.sections import LogSettings
+from lakehouse.messages import console, loudness
+from lakehouse.messages.loudness import Loudness
+from lakehouse.settings.sections import LogSettings
 from lakehouse.spark import jvm_log
 from tests.support.calls import Call
 
@@ -87,7 +88,7 @@ WRITER = """
 import logging, sys
 from pathlib import Path
 from lakehouse import logs
-from lakehouse.sections import LogSettings
+from lakehouse.settings.sections import LogSettings
 logs.open_file(LogSettings(file=Path(sys.argv[1]), max_mib=0.02, keep=1000))
 print("ready", flush=True)
 sys.stdin.read()

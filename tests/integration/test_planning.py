@@ -20,8 +20,8 @@ from lakehouse.errors import SourceMismatchError, UsageError
 from lakehouse.ingestion import fetch_history, planning
 from lakehouse.ingestion.coverage import FetchLog, LoggedFetch, Reason
 from lakehouse.ingestion.source import Source, simulator_here
-from lakehouse.sections import ApiSettings
 from lakehouse.settings import Settings
+from lakehouse.settings.sections import ApiSettings
 from lakehouse.simulator import ThreadedSimulator, parse_script
 from lakehouse.windows import Span
 from tests.support.lake_rows import receive, record_run, refine, refuse

@@ -14,8 +14,8 @@ from lakehouse.lake.tables import QUARANTINE, RUNS, SILVER
 from lakehouse.pipeline import Run
 from lakehouse.run_context import GateError
 from lakehouse.run_record import RunReport
-from lakehouse.sections import QualitySettings
 from lakehouse.settings import Settings
+from lakehouse.settings.sections import QualitySettings
 from lakehouse.simulator.answers import CarbonIntensityApi
 from lakehouse.simulator.edits import edited
 from lakehouse.transform import quality, quarantine

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse import cli, roots, settings
+from lakehouse import cli, settings
 from lakehouse.errors import UsageError
-from lakehouse.settings import Settings
+from lakehouse.settings import Settings, roots
 from tests.support.lakes import periods
 
 PRINTABLE = "".join(map(chr, range(32, 127))).replace("/", "")

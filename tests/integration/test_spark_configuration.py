@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse import settings
 from lakehouse.errors import UsageError
-from lakehouse.spark import configuration, jars, session
+from lakehouse.spark import configuration, jars, jvm, session
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -40,7 +40,7 @@ def of_arguments(arguments: str) -> dict[str, str]:
 
 def test_lets_the_users_file_win(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARK_CONF_DIR", str(conf))
-    variables = session.jvm_variables({})
+    variables = jvm.submit_variables({})
     found = of_arguments(variables["PYSPARK_SUBMIT_ARGS"])
     assert (found["spark.driver.memory"], found["spark.sql.shuffle.partitions"]) == ("5g", "3")
     assert found["spark.jars"].endswith(",/own/one.jar")
@@ -50,14 +50,14 @@ def test_lets_the_users_file_win(conf: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "SPARK_CONF_DIR" not in variables
     assert "log4j2" in variables["SPARK_SUBMIT_OPTS"]
     (conf / "log4j2.properties").write_text("")
-    assert "log4j2" not in session.jvm_variables({})["SPARK_SUBMIT_OPTS"]
+    assert "log4j2" not in jvm.submit_variables({})["SPARK_SUBMIT_OPTS"]
 
 
 def test_lets_the_users_arguments_win_over_the_file(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARK_CONF_DIR", str(conf))
     said = "--master 'local[7]' --conf spark.driver.memory=6g --conf 'spark.x=a b' --verbose pyspark-shell"
     monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", said)
-    arguments = session.jvm_variables({})["PYSPARK_SUBMIT_ARGS"]
+    arguments = jvm.submit_variables({})["PYSPARK_SUBMIT_ARGS"]
     found = of_arguments(arguments)
     assert (found["spark.driver.memory"], found["spark.x"]) == ("6g", "a b")
     assert shlex.split(arguments)[-1] == "pyspark-shell"
@@ -80,7 +80,7 @@ def test_an_object_store_of_the_users_configuration_is_ours_or_refused() -> None
 
 def test_puts_the_users_options_for_the_jvm_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=4 -Dplace='a b'")
-    said = session.jvm_variables({})["SPARK_SUBMIT_OPTS"]
+    said = jvm.submit_variables({})["SPARK_SUBMIT_OPTS"]
     assert said.endswith("-XX:TieredStopAtLevel=1 -XX:TieredStopAtLevel=4 -Dplace='a b'")
 
 
@@ -116,7 +116,7 @@ def test_refuses_what_cannot_be_respected(
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match=sentence):
-        session.jvm_variables({})
+        jvm.submit_variables({})
 
 
 def test_takes_a_spark_of_the_same_version(monkeypatch: pytest.MonkeyPatch) -> None:

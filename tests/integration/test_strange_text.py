@@ -18,10 +18,10 @@ from pyspark.sql import SparkSession
 from lakehouse.history import status
 from lakehouse.lake import delta_log
 from lakehouse.lake.tables import BRONZE, RUNS
+from lakehouse.messages.text import visible
 from lakehouse.pipeline import Run
 from lakehouse.run_record import RunReport
 from lakehouse.settings import Settings
-from lakehouse.text import visible
 from tests.conftest import PROJECT
 from tests.support.calls import Call
 from tests.support.lakes import period, region

@@ -19,7 +19,7 @@ from lakehouse.ingestion.ingest import ARROW
 from lakehouse.ingestion.retries import RefusedError, TransientError, check_status, proxy_refusal, retry_after
 from lakehouse.ingestion.source import check_source, clock_of
 from lakehouse.ingestion.unpacking import Body
-from lakehouse.sections import ApiSettings
+from lakehouse.settings.sections import ApiSettings
 from lakehouse.windows import Span, plan
 from tests.support.api_fixtures import NOW, WINDOW, collected
 from tests.support.raw_server import answering, message

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 import lakehouse
 from lakehouse import cli
 from lakehouse.lake.tables import SILVER
-from lakehouse.spark import session
+from lakehouse.spark import failures, session
 from tests.support.lakes import Lake, periods, response
 from tests.support.worker_python import NEEDED, bare_python
 
@@ -91,5 +91,5 @@ def test_does_its_part_with_arrow_duckdb_and_the_package_alone(
 
 def test_names_a_master_that_gave_no_answer(spark: SparkSession) -> None:
     stopped = PySparkException("Cannot call methods on a stopped SparkContext.\nThis stopped SparkContext was created")
-    assert str(session.known(stopped)).startswith("Spark's master local[1] does not answer, or has ended this")
-    assert session.known(PySparkException("[TABLE_OR_VIEW_NOT_FOUND]")) is None
+    assert str(failures.known(stopped)).startswith("Spark's master local[1] does not answer, or has ended this")
+    assert failures.known(PySparkException("[TABLE_OR_VIEW_NOT_FOUND]")) is None

@@ -11,8 +11,8 @@ from lakehouse import cli
 from lakehouse.errors import ExitCode, LakehouseError, UsageError
 from lakehouse.monitoring import exposition
 from lakehouse.monitoring.figures import LakeFigures
-from lakehouse.sections import WatchSettings
 from lakehouse.settings import Settings
+from lakehouse.settings.sections import WatchSettings
 from lakehouse.watching import health
 from lakehouse.watching.condition import Condition
 from lakehouse.watching.notify import Notifier

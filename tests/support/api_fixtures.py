@@ -12,7 +12,7 @@ import pytest
 from lakehouse.ingestion.api import Client, Failure
 from lakehouse.ingestion.bronze import Response
 from lakehouse.ingestion.fetching import fetch_all
-from lakehouse.sections import ApiSettings
+from lakehouse.settings.sections import ApiSettings
 from lakehouse.simulator import Simulator, parse_script
 from lakehouse.windows import Window
 from tests.support.times import at

@@ -19,7 +19,7 @@ import pytest
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-from lakehouse.object_store import ObjectStore
+from lakehouse.settings.object_store import ObjectStore
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
 PROJECT = Path(__file__).resolve().parents[2]

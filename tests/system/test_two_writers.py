@@ -13,10 +13,9 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from lakehouse import object_store
 from lakehouse.lake import delta_log
 from lakehouse.monitoring.writers import interleaved, overwritten
-from lakehouse.settings import Settings
+from lakehouse.settings import Settings, object_store
 from tests.support.lease_writer import TABLE
 from tests.support.object_stores import Bucket
 

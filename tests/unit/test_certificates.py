@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import certificates, resources
+from lakehouse import resources
 from lakehouse.errors import UsageError
+from lakehouse.settings import certificates
 
 ONE, TWO = (f"-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----" for text in ("b25l", "dHdv"))
 

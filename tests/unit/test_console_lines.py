@@ -12,8 +12,8 @@ from lakehouse.ingestion.api import Failure
 from lakehouse.ingestion.bronze import PayloadSummary, Response
 from lakehouse.ingestion.coverage import Reason
 from lakehouse.ingestion.ingest import BadFile
-from lakehouse.progress import weighed
-from lakehouse.progress_bar import ProgressBar, amount
+from lakehouse.messages.progress import weighed
+from lakehouse.messages.progress_bar import ProgressBar, amount
 from lakehouse.run_context import StageReport
 from lakehouse.run_record import RunReport
 from lakehouse.windows import Span, Window, plan

@@ -10,7 +10,8 @@ import pytest
 import lakehouse
 from lakehouse.dataset import display, moments, regions
 from lakehouse.errors import UsageError
-from lakehouse.lake.tables import REGIONS, TABLES
+from lakehouse.lake.regions import REGIONS
+from lakehouse.lake.tables import TABLES
 
 ROWS = [{"regionid": each.regionid, "shortname": each.shortname, "dno": each.dno} for each in REGIONS]
 

@@ -11,10 +11,10 @@ from lakehouse import lineage, settings
 from lakehouse.errors import UsageError
 from lakehouse.lake.rule_results import RuleResult
 from lakehouse.lineage.observer import LineageObserver, run_uuid
-from lakehouse.object_store import ObjectStore
 from lakehouse.run_context import StageReport
 from lakehouse.run_record import Observers, RunObserver, RunReport
 from lakehouse.settings import Settings
+from lakehouse.settings.object_store import ObjectStore
 from tests.support.openlineage_schema import faults
 from tests.support.times import at
 

@@ -13,7 +13,7 @@ import yaml
 
 from lakehouse.monitoring.exposition import families
 from lakehouse.monitoring.figures import Figures, RunTotals
-from lakehouse.sections import WatchSettings
+from lakehouse.settings.sections import WatchSettings
 from lakehouse.watching.condition import STALL_SECONDS, Condition
 from lakehouse.watching.health import of_watch
 from lakehouse.watching.signals import GRACE_SECONDS

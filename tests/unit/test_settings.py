@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import object_store, resources, settings
+from lakehouse import resources, settings
 from lakehouse.errors import UsageError
-from lakehouse.object_store import ObjectStore
+from lakehouse.settings import object_store
+from lakehouse.settings.object_store import ObjectStore
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from lakehouse import console
+from lakehouse.messages import console
 from tests.support.terminals import Terminal, seen
 
 MOMENT = datetime(2023, 10, 20, 22, 0, 7, tzinfo=UTC)

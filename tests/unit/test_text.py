@@ -6,9 +6,10 @@ import logging
 
 import pytest
 
-from lakehouse import cli, console
+from lakehouse import cli
 from lakehouse.console_reporter import ConsoleReporter
-from lakehouse.text import VisibleFormatter, brief, decoded, storable, visible, without_logins
+from lakehouse.messages import console
+from lakehouse.messages.text import VisibleFormatter, brief, decoded, storable, visible, without_logins
 from tests.support.terminals import Terminal
 
 HARMFUL = "a\x1b[31m\n\t\r\x07\x7f\x9b2J\u202e\u200b\ufeff\u2028\udcff\x00z"

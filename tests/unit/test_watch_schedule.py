@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from lakehouse.errors import ExitCode
-from lakehouse.sections import WatchSettings
+from lakehouse.settings.sections import WatchSettings
 from lakehouse.watching.schedule import Schedule, wait_after
 from tests.support.times import at
 

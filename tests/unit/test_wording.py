@@ -2,7 +2,7 @@
 
 import pytest
 
-from lakehouse.wording import counted, in_one_line
+from lakehouse.messages.wording import counted, in_one_line
 
 
 def test_counts_one_and_many() -> None:

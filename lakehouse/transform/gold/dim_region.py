@@ -3,7 +3,8 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.lake.tables import DIM_REGION, REGIONS
+from lakehouse.lake.regions import REGIONS
+from lakehouse.lake.tables import DIM_REGION
 
 
 def build(days: DataFrame) -> DataFrame:

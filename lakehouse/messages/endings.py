@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from lakehouse.errors import ExitCode, LakehouseError
-from lakehouse.wording import in_one_line
+from lakehouse.messages.wording import in_one_line
 
 LACKS = (
     (
@@ -76,7 +76,7 @@ LACKS = (
 
 def known(error: BaseException) -> str | None:
     """The sentence for an error whose cause is known and no mistake in the code; None for any other."""
-    loaded = sys.modules.get("lakehouse.spark.session")
+    loaded = sys.modules.get("lakehouse.spark.failures")
     for each in _chain(error):
         if loaded is not None and (cause := loaded.known(each)):
             return str(cause)
@@ -113,7 +113,7 @@ def exit_code(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, LakehouseError):
         return error.exit_code
-    loaded = sys.modules.get("lakehouse.spark.session")
+    loaded = sys.modules.get("lakehouse.spark.failures")
     stopped = loaded.stopped_by_us(error) if loaded else None
     return int(stopped.exit_code if stopped else ExitCode.FAILED)
 
@@ -138,7 +138,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _text(error: BaseException) -> str:
     """What an error says, on one line; of one that came from the JVM, what its innermost cause says."""
-    loaded = sys.modules.get("lakehouse.spark.session")
+    loaded = sys.modules.get("lakehouse.spark.failures")
     return str(loaded.reason(error)) if loaded else in_one_line(str(error))
 
 

@@ -9,9 +9,9 @@ from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeEla
 from rich.table import Column
 from rich.text import Text
 
-from lakehouse import console
-from lakehouse.text import without_logins
-from lakehouse.wording import counted
+from lakehouse.messages import console
+from lakehouse.messages.text import without_logins
+from lakehouse.messages.wording import counted
 
 LINE_SECONDS = 5.0
 """Without a terminal, a line of progress at most this often."""

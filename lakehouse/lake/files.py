@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from lakehouse import object_store
+from lakehouse.settings import object_store
 
 
 def sizes(folder: str) -> dict[str, int] | None:

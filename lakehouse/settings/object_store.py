@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from lakehouse import certificates, endings
 from lakehouse.errors import LakehouseError, UsageError
-from lakehouse.sections import S3Settings
+from lakehouse.messages import endings
+from lakehouse.settings import certificates
+from lakehouse.settings.sections import S3Settings
 
 SCHEME = "s3a://"
 EXTRA = "A root in an object store needs more: `make setup EXTRAS=s3`, or `pip install 'lakehouse[s3]'` for a wheel."

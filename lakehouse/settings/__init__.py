@@ -20,9 +20,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from lakehouse import certificates, object_store, resources, roots
+from lakehouse import resources
 from lakehouse.errors import UsageError
-from lakehouse.sections import (
+from lakehouse.settings import certificates, object_store, roots
+from lakehouse.settings.sections import (
     ApiSettings,
     FetchSettings,
     FreshnessSettings,

@@ -22,9 +22,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lakehouse import loudness
-from lakehouse.loudness import Loudness
-from lakehouse.text import is_unseen, visible
+from lakehouse.messages import loudness
+from lakehouse.messages.loudness import Loudness
+from lakehouse.messages.text import is_unseen, visible
 
 OK, WARNING, FAILURE, ASIDE = "green", "yellow", "red", "dim"
 """Styles at a terminal; words say the same. ``NO_COLOR`` switches the colours off."""
