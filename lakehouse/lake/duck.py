@@ -1,11 +1,15 @@
 """DuckDB inside this process, as all of us open it: it fetches nothing, times are UTC, and stdout is not its own."""
 
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+from filelock import FileLock, Timeout
 
 from lakehouse.errors import LakehouseError
 from lakehouse.messages.wording import in_one_line
@@ -15,6 +19,14 @@ MEMORY = "1GiB"
 
 ROW_GROUP = 2048 * 9
 """Rows of a group in a Parquet file: so many of DuckDB's own units that it ends with a half-hour of 18 regions."""
+
+
+FOLDER = "lakehouse-scratch-"
+"""How the names of folders of rows begin in ``TMPDIR``."""
+LOCK = "held.lock"
+"""The file of such a folder whose lock its process holds: it goes with the process, however that ends."""
+NEW_SECONDS = 60.0
+"""A folder that is younger may be one whose process does not hold it yet."""
 
 
 def connect(**settings: str) -> duckdb.DuckDBPyConnection:
@@ -31,12 +43,16 @@ def connect(**settings: str) -> duckdb.DuckDBPyConnection:
 class Scratch:
     """A database for more rows than memory holds: beyond ``MEMORY`` it puts them into files of ``folder``.
 
-    The folder is a temporary one, for files of the caller's, too; ``close`` removes both.
+    The folder is a temporary one, for files of the caller's, too; ``close`` removes both. What processes left that were
+    killed is removed here.
     """
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="lakehouse-")
+        _remove_abandoned()
+        self._folder = tempfile.TemporaryDirectory(prefix=FOLDER)
         self.folder = Path(self._folder.name)
+        self._lock = FileLock(self.folder / LOCK)
+        self._lock.acquire()
         self._database = connect(temp_directory=str(self.folder / "spilled"), memory_limit=MEMORY)
 
     def execute(self, statement: str, **given: pa.Table | pa.RecordBatchReader) -> duckdb.DuckDBPyConnection:
@@ -72,6 +88,16 @@ class Scratch:
         """Let go of what is held."""
         self._database.close()
         self._folder.cleanup()
+        self._lock.release()
+
+
+def _remove_abandoned() -> None:
+    """Remove the folders of rows that nobody holds any more, as far as this user may."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{FOLDER}*/{LOCK}"):
+        with suppress(OSError, Timeout):  # it is another's, or at work
+            if time.time() - lock.stat().st_mtime > NEW_SECONDS:
+                with FileLock(lock, timeout=0):
+                    shutil.rmtree(lock.parent)
 
 
 def _noting(rows: pa.RecordBatchReader, raised: list[BaseException]) -> pa.RecordBatchReader:

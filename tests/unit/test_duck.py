@@ -1,5 +1,7 @@
 """DuckDB inside this process."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -56,3 +58,26 @@ def test_keeps_more_rows_than_memory_holds_and_leaves_nothing(tmp_path: Path, mo
         assert database.execute("SELECT sum(length(b)) FROM held").fetchone() == (64_000_000,)
         assert sum(file.stat().st_size for file in database.folder.rglob("*") if file.is_file()) > 10 * 2**20
     assert not list(tmp_path.iterdir())
+
+
+KILLED = """
+import os
+from lakehouse.lake.duck import Scratch
+
+database = Scratch()
+database.write("SELECT 1 AS a", "rows")
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_removes_what_a_killed_process_left_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with closing(Scratch()) as at_work:
+        assert subprocess.run([sys.executable, "-c", KILLED], check=False).returncode == -9
+        (tmp_path / f"{duck.FOLDER}of-mine").mkdir()  # of this name, and without a lock
+        Scratch().close()
+        assert len(list(tmp_path.iterdir())) == 3, "one so new may be one that is not held yet"
+        monkeypatch.setattr(duck, "NEW_SECONDS", -1)
+        with closing(Scratch()) as another:
+            assert set(tmp_path.iterdir()) == {at_work.folder, another.folder, tmp_path / f"{duck.FOLDER}of-mine"}
