@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import streamlit as st
 from sqlalchemy import Connection
 
-from lakehouse.dashboard import charts, downloads, queries
+from lakehouse.dashboard import charts, downloads, queries, session
 from lakehouse.dashboard.queries import Export, Region
 from lakehouse.dashboard.serving import SECRET
 from lakehouse.dashboard.view import PARAMETERS, View, from_parameters
@@ -49,7 +49,7 @@ def show() -> None:
     st.title("How clean is Great Britain's electricity?")
     try:
         target = PostgresTarget(**st.secrets[SECRET])
-        with queries.reading(target) as connection:
+        with session.reading(target) as connection:
             _show(connection)
     except LakehouseError as error:
         st.error(str(error))
@@ -237,7 +237,7 @@ def _show_trust(connection: Connection, export: Export | None) -> None:
     with st.expander("The newest exports"):
         _table(queries.exports(connection))
     _note(
-        f"Data: {downloads.ATTRIBUTION}. Intensities are forecasts in gCO2/kWh. Read as `{queries.role(connection)}`, "
+        f"Data: {downloads.ATTRIBUTION}. Intensities are forecasts in gCO2/kWh. Read as `{session.role(connection)}`, "
         f"in one read-only transaction."
     )
 

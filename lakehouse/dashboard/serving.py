@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from lakehouse.dashboard import queries
+from lakehouse.dashboard import session
 from lakehouse.errors import UsageError
 from lakehouse.postgres import PostgresTarget, probe
 from lakehouse.publishing.database import database
@@ -50,7 +50,7 @@ def serve(settings: Settings, port: int, *, on_ready: Callable[[str], None]) -> 
     chosen = _free(port)
     with database(settings, must_exist=True) as at:
         target = probe(at.target)
-        with queries.reading(target):
+        with session.reading(target):
             pass  # what is wrong with the database is said now, not in the browser
 
         import streamlit  # two seconds, which no refusal has to take

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from lakehouse.dashboard import queries
+from lakehouse.dashboard import queries, session
 from lakehouse.dashboard.queries import Region
 from lakehouse.errors import LakehouseError, PostgresError
 from lakehouse.postgres import PostgresTarget
@@ -25,7 +25,7 @@ def published(database: PostgresTarget) -> PostgresTarget:
 
 @pytest.fixture
 def connection(published: PostgresTarget) -> Iterator[Connection]:
-    with queries.reading(published) as reading:
+    with session.reading(published) as reading:
         yield reading
 
 
@@ -34,7 +34,7 @@ def columns(table, *names: str) -> list[tuple[object, ...]]:
 
 
 def test_reads_as_the_reader_and_cannot_write(connection: Connection) -> None:
-    assert queries.role(connection) == "lakehouse_reader"
+    assert session.role(connection) == "lakehouse_reader"
     with pytest.raises(DBAPIError, match="read-only transaction"), connection.begin_nested():
         connection.execute(text("DELETE FROM carbon_data.dim_region"))
     with pytest.raises(DBAPIError, match="permission denied"), connection.begin_nested():
@@ -45,11 +45,11 @@ def test_reads_as_a_login_that_is_no_member_with_its_own_rights(
     published: PostgresTarget, new_login: Callable[..., PostgresTarget]
 ) -> None:
     stranger = new_login(published)
-    with pytest.raises(PostgresError, match="lacks the privilege"), queries.reading(stranger):
+    with pytest.raises(PostgresError, match="lacks the privilege"), session.reading(stranger):
         pass
     member = new_login(published, "lakehouse_reader")
-    with queries.reading(member) as reading:
-        assert queries.role(reading) == "lakehouse_reader"
+    with session.reading(member) as reading:
+        assert session.role(reading) == "lakehouse_reader"
         assert queries.span(reading) == (FIRST, LAST)
 
 
@@ -186,7 +186,7 @@ def test_says_which_export_it_is_and_of_which_versions(connection: Connection) -
 
 
 def test_is_empty_before_the_first_export(database: PostgresTarget) -> None:
-    with queries.reading(database) as reading:
+    with session.reading(database) as reading:
         assert queries.span(reading) is None
         assert queries.regions(reading) == []
         assert queries.newest_export(reading) is None
@@ -194,11 +194,11 @@ def test_is_empty_before_the_first_export(database: PostgresTarget) -> None:
 
 def test_refuses_a_database_without_the_tables(fresh_database: PostgresTarget) -> None:
     sentence = r"has no table carbon_data\.dim_region; `lakehouse export` makes it\.$"
-    with pytest.raises(LakehouseError, match=sentence), queries.reading(fresh_database):
+    with pytest.raises(LakehouseError, match=sentence), session.reading(fresh_database):
         pass
 
 
 def test_refuses_the_database_of_a_former_release(former_database: PostgresTarget) -> None:
     sentence = r"has no table carbon_data\.carbon_intensity_monthly; `lakehouse export` makes it\.$"
-    with pytest.raises(LakehouseError, match=sentence), queries.reading(former_database):
+    with pytest.raises(LakehouseError, match=sentence), session.reading(former_database):
         pass
