@@ -6,7 +6,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from lakehouse.lake.changes import CHANGE, EQUAL
-from lakehouse.lake.duck import Scratch
+from lakehouse.lake.scratch import Scratch
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import Table
 from lakehouse.transform.changeset import ChangeCounts, Comparison, counted, tally

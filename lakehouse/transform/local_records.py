@@ -1,7 +1,7 @@
 """The checked records of a batch in a database of this process: where Spark is local, and one machine does it all.
 
 Bodies are read and judged part by part, so that memory is bounded; DuckDB keeps the records, compressed, and puts them
-into files when they outgrow ``duck.MEMORY``.
+into files when they outgrow ``scratch.MEMORY``.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
 from lakehouse.lake import integrity
-from lakehouse.lake.duck import Scratch
+from lakehouse.lake.scratch import Scratch
 from lakehouse.lake.store import Store
 from lakehouse.lake.tables import SILVER
 from lakehouse.messages.progress import OnProgress, unheard, weighed
@@ -27,7 +27,7 @@ from lakehouse.transform.validation import NEEDED, RESPONSE, checked
 BATCH = 100_000
 """Rows that are handed over at once."""
 PIECE_ROWS = 5_000_000
-"""Records among which the newest are looked for at once. ``duck.MEMORY`` does for twice as many, not for six times."""
+"""Records among which the newest are looked for at once. ``scratch.MEMORY`` holds twice as many, not six times."""
 SPAN_MICROS = 30 * 24 * 3600 * 10**6
 """Pieces are made of spans of thirty days."""
 OF_RESPONSE = ("response_id", "landing", "ingestion_timestamp")

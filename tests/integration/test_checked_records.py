@@ -202,7 +202,7 @@ def test_finds_nothing_where_there_is_nothing(
 def test_lays_rows_out_in_order_of_time(
     both: Callable[..., Both], spark: SparkSession, monkeypatch: pytest.MonkeyPatch, piece_rows: int, pieces: int
 ) -> None:
-    monkeypatch.setattr("lakehouse.lake.duck.ROW_GROUP", 2048)
+    monkeypatch.setattr("lakehouse.lake.scratch.ROW_GROUP", 2048)
     monkeypatch.setattr(local_records, "PIECE_ROWS", piece_rows)
     half_hours = [at("2024-01-02") + timedelta(minutes=30 * number) for number in range(1500)]
     bodies = ({"data": [period(start, *(region(n) for n in (11, 12, 13)))]} for start in reversed(half_hours))

@@ -197,12 +197,12 @@ def test_refuses_a_hadoop_that_looks_for_the_lake_elsewhere(spark: SparkSession)
 STORY = """
 import json, sys
 from pathlib import Path
-from lakehouse import cli
+from lakehouse import cli, resources
 from lakehouse.spark import session
 code = cli.exit_code(["--root", sys.argv[1], "silver"])
 spark = session.open_session()
 zone = spark._jvm.java.util.TimeZone.getDefault().getID()
-print(json.dumps([code, spark.conf.get("spark.sql.shuffle.partitions"), zone, str(session.resources.path("conf"))]))
+print(json.dumps([code, spark.conf.get("spark.sql.shuffle.partitions"), zone, str(resources.path("conf"))]))
 """
 
 
