@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -66,7 +66,7 @@ class Writer:
         stopped = [ours, *(ours.children(recursive=True) if with_jvm else [])]
         for sent in (signal.SIGSTOP, signal.SIGCONT):
             for process in stopped:
-                if process.is_running():
+                with suppress(psutil.NoSuchProcess):  # its JVM has ended by itself
                     process.send_signal(sent)
             if sent is signal.SIGSTOP:
                 time.sleep(seconds)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -199,20 +200,20 @@ def test_a_run_in_an_object_store_gives_the_same(
 
 
 def hold_silver(root: Path, cluster: Cluster, driver: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """Wait until executors read bodies, stop their Python there, and give the executors: Silver is in its middle."""
+    """Wait until executors read bodies, stop their Python there, and give all of them: Silver is in its middle."""
     until(lambda: driver.poll() is not None or bool(cluster.daemons()), COLD_CLUSTER_SECONDS)
     assert driver.poll() is None
     for daemon in cluster.daemons():
         daemon.suspend()  # it is about to start the task's Python, or has: that one goes on at most to its end
     assert version(root, SILVER) == 0  # made, and without a row yet
-    return cluster.executors()
+    return [each for executor in cluster.executors() for each in (executor, *executor.children(recursive=True))]
 
 
-def kill(executors: list[psutil.Process]) -> None:
-    """Kill them as they are, and their Python, which is stopped and hears of nothing."""
-    families = [each for executor in executors for each in (executor, *executor.children(recursive=True))]
-    for each in families:
-        each.kill()
+def kill(processes: list[psutil.Process]) -> None:
+    """Kill those that have not ended by themselves; a Python that is stopped hears of nothing."""
+    for each in processes:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
 
 
 def test_silver_outlives_its_driver_and_its_executors(
@@ -223,7 +224,7 @@ def test_silver_outlives_its_driver_and_its_executors(
         executors = hold_silver(fetched, cluster, driver)
         os.killpg(driver.pid, signal.SIGKILL)
         driver.wait(COLD_CLUSTER_SECONDS)
-        kill([executor for executor in executors if executor.is_running()])
+        kill(executors)
     until(lambda: not cluster.executors())
     assert version(fetched, SILVER) == 0
 
