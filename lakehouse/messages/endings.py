@@ -42,7 +42,7 @@ LACKS = (
         "The clock of this machine is off, so the object store takes no request; set it and run the same command again",
     ),
     (
-        r"Could not connect to the endpoint URL|SSL validation failed|error sending request"
+        r'Could not connect to the endpoint URL(: "[^"]*")?|SSL validation failed|error sending request'
         r"|SdkClientException: Unable to execute HTTP request",
         "The object store cannot be reached; are LAKEHOUSE_S3__ENDPOINT and, for certificates of your own, "
         "LAKEHOUSE_S3__CA_FILE right, and is the store up",

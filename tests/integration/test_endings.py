@@ -119,6 +119,11 @@ def test_finds_the_cause_wherever_a_message_names_it_and_shows_it_plainly() -> N
     assert set(words) <= set(endings.in_one_line(str(error)).split())  # none is cut
 
 
+def test_names_the_store_that_cannot_be_reached() -> None:
+    said = endings.sentence(OSError('Could not connect to the endpoint URL: "http://127.0.0.1:9/bucket?prefix=a"'))
+    assert said.endswith('(Could not connect to the endpoint URL: "http://127.0.0.1:9/bucket?prefix=a").')
+
+
 @pytest.mark.parametrize("error", [Py4JError("An error occurred while calling None.x"), EOFError(), OSError("cut off")])
 def test_tells_of_a_jvm_that_was_killed_whatever_failed_for_it(
     error: Exception, monkeypatch: pytest.MonkeyPatch
