@@ -19,7 +19,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from bench import workplaces
@@ -40,6 +40,7 @@ def main() -> int:
     options.add_argument("--days", type=int, nargs="+", help="instead: histories of so many days")
     options.add_argument("--where", nargs="+", choices=[LOCAL, CLUSTER], default=[LOCAL, CLUSTER])
     options.add_argument("--repeat", type=int, default=3, help="new days, and repetitions of what is short")
+    options.add_argument("--unmaintained", action="store_true", help="let new days come to lakes that nobody maintains")
     options.add_argument("--place", type=Path, help="work here and keep Bronze; default: a temporary folder")
     chosen = options.parse_args()
     titles = {days: f"{days:,} days" for days in chosen.days or ()} or {
@@ -55,7 +56,7 @@ def main() -> int:
                     loads.append(load(lake, titles[days], where, workplace))
                     _check_equal(loads)
                     if where == LOCAL:
-                        lives.append(live(lake, titles[days], FIRST_DAY + timedelta(days=days), chosen.repeat))
+                        lives.append(live(lake, titles[days], days, chosen))
     lines = written(loads, lives)
     print("\n".join(lines))
     return 1 if any(MISSED in line for line in lines) else 0
@@ -82,14 +83,15 @@ def load(lake: Path, title: str, where: str, workplace: Workplace) -> Load:
     return measured
 
 
-def live(lake: Path, title: str, end: date, repeats: int) -> Life:
-    """Export and maintain once, let new days come one by one, then look; every command is a cold process.
+def live(lake: Path, title: str, days: int, chosen: argparse.Namespace) -> Life:
+    """Export and, unless told, maintain once, let new days come one by one, then look; every command is a cold process.
 
     Raises:
         SystemExit: a command failed, or a new day brought no row.
     """
     first_export = lakehouse(environment(lake), "export", "--json").seconds
-    maintained = lakehouse(environment(lake), "maintain", "--json").seconds
+    maintained = 0.0 if chosen.unmaintained else lakehouse(environment(lake), "maintain", "--json").seconds
+    end, repeats = FIRST_DAY + timedelta(days=days), chosen.repeat
     taken: dict[str, list[float]] = {"run": []}
     stages: list[dict[str, float]] = []
     for number in range(1, repeats + 1):

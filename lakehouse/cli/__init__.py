@@ -145,14 +145,7 @@ def _failed(error: Exception) -> tuple[int, str]:
         return error.exit_code, endings.advised(sentence) if error.exit_code == ExitCode.FAILED else sentence
     if given.debug:
         raise error
-    if stopped := _stopped_by_us(error):
+    if stopped := endings.stopped_by_us(error):
         return stopped.exit_code, str(stopped)
     unexpected = f"{endings.sentence(error)} (unexpected; lakehouse --debug ... shows where)"
     return ExitCode.FAILED, endings.known(error) or unexpected
-
-
-def _stopped_by_us(error: Exception) -> LakehouseError | None:
-    """The gate that a query raised while Spark worked."""
-    loaded = sys.modules.get("lakehouse.spark.failures")
-    stopped: LakehouseError | None = loaded.stopped_by_us(error) if loaded else None
-    return stopped

@@ -113,9 +113,15 @@ def exit_code(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, LakehouseError):
         return error.exit_code
-    loaded = sys.modules.get("lakehouse.spark.failures")
-    stopped = loaded.stopped_by_us(error) if loaded else None
+    stopped = stopped_by_us(error)
     return int(stopped.exit_code if stopped else ExitCode.FAILED)
+
+
+def stopped_by_us(error: BaseException) -> LakehouseError | None:
+    """The gate that a query of ours raised while Spark worked; None: it was something else."""
+    loaded = sys.modules.get("lakehouse.spark.failures")
+    stopped: LakehouseError | None = loaded.stopped_by_us(error) if loaded else None
+    return stopped
 
 
 def advised(text: str) -> str:

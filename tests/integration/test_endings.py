@@ -14,6 +14,7 @@ from py4j.protocol import Py4JError
 from lakehouse import cli
 from lakehouse.errors import LakehouseError
 from lakehouse.messages import endings
+from lakehouse.messages.wording import in_one_line
 from lakehouse.spark import jvm
 
 
@@ -116,7 +117,7 @@ def test_finds_the_cause_wherever_a_message_names_it_and_shows_it_plainly() -> N
     assert said.endswith("180s - HTTP error -> error sending request -> client error (Connect)).")
     assert said.isprintable()
     words = said.split(" (")[1].split()
-    assert set(words) <= set(endings.in_one_line(str(error)).split())  # none is cut
+    assert set(words) <= set(in_one_line(str(error)).split())  # none is cut
 
 
 def test_names_the_store_that_cannot_be_reached() -> None:
